@@ -1,0 +1,1 @@
+"""Implementations of the ports: `embedded` (one SQLite file) and `aws` (DynamoDB, SQS and friends)."""

