@@ -41,3 +41,8 @@ class SystemEntropy:
     def token(self) -> str:
         """26 characters of [0-9a-z], 130 bits of randomness."""
         return os.urandom(_TOKEN_LENGTH).translate(_BYTE_TO_CHARACTER).decode("ascii")
+
+
+def random_bytes(count: int) -> bytes:
+    """Bytes for cryptographic keys and nonces, which no test and no simulation may ever replay."""
+    return os.urandom(count)

@@ -18,9 +18,12 @@ JSON: TypeAlias = Any
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 """Identifiers, graph names and namespaces."""
 
+NODE_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
+STORE_KEY_PATTERN = r"^[^.\s]{1,128}$"
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NAME_PATTERN)]
-NodeName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")]
-StoreKey = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^.\s]{1,128}$")]
+NodeName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NODE_NAME_PATTERN)]
+StoreKey = Annotated[str, StringConstraints(strip_whitespace=True, pattern=STORE_KEY_PATTERN)]
 
 RESERVED_IDENTIFIER = "store"
 """No node instance may be called so: `${{ store.key }}` reads the run's store."""

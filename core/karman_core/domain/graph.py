@@ -16,6 +16,14 @@ from karman_core.domain.placeholders import OutputReference, StoreReference, Tem
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a state and those after it may read: outputs by identifier, lists by the united node of their group."""
+
+    outputs: frozenset[str]
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A compiled graph version.
 
@@ -24,8 +32,9 @@ class Graph:
         instances: node instances by identifier.
         inputs: parsed inputs by identifier and field.
         groups: the united groups.
-        live: for each identifier, which identifiers' outputs states that come after it may still read.
+        needs: for each identifier, what it and the states after it may still read.
         fields: for each identifier, the output fields that anyone reads.
+        before: for each identifier the set (bits by `numbers`) of the identifiers that come before it.
         list_reads: for each reader and what it reads inside a united group, the united node of that group.
         store_keys: the store keys that each identifier's inputs read.
     """
@@ -35,10 +44,12 @@ class Graph:
     instances: Mapping[str, NodeInstance]
     inputs: Mapping[str, Mapping[str, Template]]
     groups: Groups
-    live: Mapping[str, frozenset[str]]
+    needs: Mapping[str, Needs]
     fields: Mapping[str, frozenset[str]]
     list_reads: Mapping[tuple[str, str], str]
     store_keys: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, int]
+    before: tuple[int, ...]
 
     def unite_of(self, identifier: str) -> str | None:
         """Who unites the groups that this node opens."""
@@ -68,11 +79,14 @@ class Graph:
         """The node instance's own policy, or the graph's."""
         return self.instances[identifier].retry_policy or self.definition.retry_policy
 
+    def leads_to(self, identifier: str, wanted: frozenset[str]) -> bool:
+        """Whether a branch that goes on with `identifier` may come to a wanted node; loops are not looked into."""
+        bit = 1 << self.numbers[identifier]
+        return identifier in wanted or any(self.before[self.numbers[name]] & bit for name in wanted)
+
     def output_reads(self, identifier: str) -> tuple[OutputReference, ...]:
         """What the inputs of a node refer to in the outputs of others."""
-        templates = self.inputs[identifier].values()
-        found = (reference for template in templates for reference in template.references)
-        return tuple(reference for reference in found if isinstance(reference, OutputReference))
+        return _output_reads(self.inputs[identifier].values())
 
 
 def compile_graph(definition: GraphDefinition) -> Graph:
@@ -89,16 +103,19 @@ def compile_graph(definition: GraphDefinition) -> Graph:
     }
     groups = analyse(definition)
     reads = {name: _output_reads(templates.values()) for name, templates in inputs.items()}
+    list_reads = _list_reads(groups, reads)
     return Graph(
         definition=definition,
         root=shape.identifiers[shape.roots[0]],
         instances=instances,
         inputs=inputs,
         groups=groups,
-        live=_live(shape, definition, reads),
+        needs=_needs(shape, definition, reads, list_reads),
         fields=_fields(reads),
-        list_reads=_list_reads(groups, reads),
+        list_reads=list_reads,
         store_keys={name: _store_keys(templates.values()) for name, templates in inputs.items()},
+        numbers=shape.numbers,
+        before=topology.ancestors(shape),
     )
 
 
@@ -130,31 +147,42 @@ def _list_reads(groups: Groups, reads: Mapping[str, tuple[OutputReference, ...]]
     return found
 
 
-def _live(
-    shape: topology.Topology, definition: GraphDefinition, reads: Mapping[str, tuple[OutputReference, ...]]
-) -> dict[str, frozenset[str]]:
-    """Backwards over the nodes: what a successor reads or leaves live is live here; loop edges until nothing changes."""
-    own = [0] * len(shape.identifiers)
+def _needs(
+    shape: topology.Topology,
+    definition: GraphDefinition,
+    reads: Mapping[str, tuple[OutputReference, ...]],
+    list_reads: Mapping[tuple[str, str], str],
+) -> dict[str, Needs]:
+    outputs, groups = [0] * len(shape.identifiers), [0] * len(shape.identifiers)
     for reader, references in reads.items():
         for reference in references:
-            own[shape.numbers[reader]] |= 1 << shape.numbers[reference.identifier]
+            united = list_reads.get((reader, reference.identifier))
+            sets = outputs if united is None else groups
+            sets[shape.numbers[reader]] |= 1 << shape.numbers[united or reference.identifier]
     backs = [
         (shape.numbers[instance.identifier], shape.numbers[loop.to])
         for instance in definition.nodes
         for loop in instance.loops
     ]
-    live = [0] * len(shape.identifiers)
+    _spread(shape, backs, outputs)
+    _spread(shape, backs, groups)
+    return {
+        name: Needs(
+            frozenset(topology.members(shape, outputs[number])), frozenset(topology.members(shape, groups[number]))
+        )
+        for name, number in shape.numbers.items()
+    }
+
+
+def _spread(shape: topology.Topology, backs: list[tuple[int, int]], sets: list[int]) -> None:
+    """Backwards over the nodes: what a successor needs is needed before it; loop edges until nothing changes."""
     changed = True
     while changed:
-        changed = False
         for number in reversed(shape.order):
-            after = live[number]
             for successor in shape.successors[number]:
-                after |= own[successor] | live[successor]
-            live[number] = after
+                sets[number] |= sets[successor]
+        changed = False
         for source, target in backs:
-            back = own[target] | live[target]
-            if back & ~live[source]:
-                live[source] |= back
+            if sets[target] & ~sets[source]:
+                sets[source] |= sets[target]
                 changed = True
-    return {name: frozenset(topology.members(shape, live[number])) for name, number in shape.numbers.items()}

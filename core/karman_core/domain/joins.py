@@ -74,9 +74,12 @@ class Join:
         """Whether the member has arrived."""
         return member in self.succeeded or member in self.failed or member in self.pruned
 
-    def ending(self) -> Ending:
-        """What the members amount to, once all are in: a failure is a failure, and only pruned ones are pruned."""
-        if self.failed:
+    def ending(self, strategy: UniteStrategy | None) -> Ending:
+        """What the members amount to, once all are in.
+
+        A failure makes them fail, unless one success is all that the unite asks for; only pruned ones are pruned.
+        """
+        if self.failed and not (strategy is UniteStrategy.ANY_SUCCESS and self.succeeded):
             return Ending.FAILED
         return Ending.SUCCEEDED if self.succeeded else Ending.PRUNED
 
@@ -105,7 +108,7 @@ def end_group(root: Join, size: int, strategy: UniteStrategy | None) -> GroupEnd
         size: members of the root item without the unite.
         strategy: of the group's unite; None when nobody unites it.
     """
-    ending = root.ending()
+    ending = root.ending(strategy)
     if strategy is None:
         # A group whose branches were all pruned is done, not failed, and what encloses it goes on so.
         return GroupEnd(unite=False, ending=ending)

@@ -115,7 +115,12 @@ class Awaiting:
     effects: Effects = NO_EFFECTS
 
 
-Outcome: TypeAlias = Succeeded | Errored | Pruned | Requeued | Awaiting
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The node was not run: its group had failed, and the graph fails fast. Executors never give this."""
+
+
+Outcome: TypeAlias = Succeeded | Errored | Pruned | Requeued | Awaiting | Stopped
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ def child(path: str, part: Part) -> str:
     return f"{path}.{part}" if path else part
 
 
+def join(path: str, rest: str) -> str:
+    """The spelling of what is at `rest` of the value at `path`."""
+    return f"{path}.{rest}" if path and rest and not rest.startswith("[") else path + rest
+
+
 def spell(path: Path) -> str:
     """The spelling of a whole path; empty for the value itself."""
     spelled = ""

@@ -18,10 +18,8 @@ from typing import TypeAlias
 
 from karman_core.domain.definition import JSON, RESERVED_IDENTIFIER
 from karman_core.domain.errors import InvalidGraph, InvalidInput, Problem
+from karman_core.domain.json_values import MAX_DEPTH
 from karman_core.domain.paths import Part, Path, child, describe, spell
-
-MAX_DEPTH = 64
-"""Nesting of one value; deeper ones are refused, so that walking a value can recurse."""
 
 _OPEN, _CLOSE = "${{", "}}"
 _KEY = r"[^\s.\[\]{}\"']+"
@@ -154,7 +152,7 @@ def parse(value: JSON) -> Template:
     """Parse the placeholders of a JSON value.
 
     Raises:
-        PlaceholderError: with a problem for each text that is wrong, or if the value nests deeper than 64.
+        PlaceholderError: with a problem for each text that is wrong, or if the value nests too deep to be walked.
     """
     located: list[tuple[str, Reference]] = []
     problems: list[Problem] = []
@@ -162,21 +160,6 @@ def parse(value: JSON) -> Template:
     if problems:
         raise PlaceholderError("Some placeholders cannot be read.", problems)
     return Template(compiled, tuple(located))
-
-
-def references_in(value: Compiled) -> Iterator[Reference]:
-    """The references of a part of a template, in order of appearance, with repetitions."""
-    match value:
-        case Whole(reference):
-            yield reference
-        case Text(parts):
-            yield from (part for part in parts if not isinstance(part, str))
-        case list():
-            for item in value:
-                yield from references_in(item)
-        case dict():
-            for item in value.values():
-                yield from references_in(item)
 
 
 # --- parsing ----------------------------------------------------------------------------------------------------------

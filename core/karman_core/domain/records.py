@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from karman_core.domain.definition import JSON
-from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Succeeded
+from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Stopped, Succeeded
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
 
@@ -143,6 +143,8 @@ def record_outcome(turn: Turn, outcome: Outcome, retry_after_ms: int | None) -> 
         case Awaiting(signal, timeout_ms):
             until = None if timeout_ms is None else turn.ended_ms + timeout_ms
             return replace(base, status=StateStatus.WAITING, awaiting=signal, timeout_ms=until)
+        case Stopped():
+            return replace(base, status=StateStatus.CANCELLED)
 
 
 def _record_error(base: Record, outcome: Errored, retry_after_ms: int | None) -> Record:

@@ -9,8 +9,8 @@ has these names:
     unavailable() -> str | None    why it cannot run here (no Java, package not installed), None if it can; cheap
     open_ports(tmp_path) -> AbstractAsyncContextManager[BackendPorts]
 
-`open_ports` is entered once a test, in the test's own event loop, and gives an empty backend: what earlier tests left is
-not visible (a fresh table, a prefix of queue names, or fresh state). A service process that takes long to start is
+`open_ports` is entered once a test, in the test's own event loop, and gives an empty backend: what earlier tests left
+is not visible (a fresh table, a prefix of queue names, or fresh state). A service process that takes long to start is
 started once, at the first use, and stopped by `atexit`. The ports are the real adapters; nothing of theirs is replaced
 but the transport below them, where `faults` injects.
 """
@@ -38,10 +38,8 @@ BACKENDS = ("embedded_file", "embedded_memory", "moto", "dynamodb_local", "minis
 PORT_NAMES = ("table", "queue", "timers", "schedules", "secrets", "blobs", "events")
 
 
-class TestClock(Protocol):
+class SuiteClock(Protocol):
     """The time that a backend lives in."""
-
-    __test__ = False  # not a test class, whatever its name begins with
 
     def now_ms(self) -> int:
         """Epoch milliseconds on this clock."""
@@ -99,7 +97,7 @@ class BackendPorts:
     """
 
     name: str
-    clock: TestClock
+    clock: SuiteClock
     table: Table | None = None
     queue: Queue | None = None
     timers: Timers | None = None

@@ -1,0 +1,37 @@
+"""Log lines on stderr: a constant message and its fields."""
+
+from __future__ import annotations
+
+import logging
+
+from karman_cli.output import note
+
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class FieldsFormatter(logging.Formatter):
+    """`warning karman_runtime.leases: lease lost queue=default/local message_id=...`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, the fields given as `extra`, and the traceback if there is one."""
+        fields = [f"{key}={value}" for key, value in vars(record).items() if key not in _USUAL]
+        text = " ".join([f"{record.levelname.lower()} {record.name}: {record.getMessage()}", *fields])
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class StderrHandler(logging.Handler):
+    """Writes to whatever stderr is at the moment: a live display puts itself in between for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            note(self.format(record))
+        except Exception:  # noqa: BLE001  logging's own contract: a log line never fails what it is about
+            self.handleError(record)
+
+
+def log_to_stderr(level: str) -> None:
+    """Send log lines of this level and above to stderr; those of Karman, of nodes, and of libraries."""
+    handler = StderrHandler()
+    handler.setFormatter(FieldsFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,87 @@
+"""Makes nodes and graphs of this process known to a database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from karman_cli.output import note
+from karman_core.domain.definition import JSON, GraphDefinition
+from karman_core.domain.errors import InvalidGraph, InvalidInput
+from karman_core.domain.topology import build
+
+if TYPE_CHECKING:
+    from karman_core.engine import Engine
+    from karman_core.engine.views import GraphView
+    from karman_runtime.composition import Assembly
+
+
+async def register(
+    assembly: Assembly, namespace: str, definition: GraphDefinition | None, runtime: str
+) -> list[str]:
+    """Register the nodes of this process, and return the task queues to work on.
+
+    A graph may use nodes of another namespace. On one machine this process is all there is, so its nodes are registered
+    there as well.
+    """
+    instances = definition.nodes if definition else ()
+    namespaces = sorted({namespace, *(each.namespace for each in instances if each.namespace)})
+    own = definition.name if definition else None
+    for each in namespaces:
+        registration = await assembly.engine.register_nodes(each, assembly.executor.registered(runtime))
+        for graph in registration.broken:
+            if graph != own:
+                note(f"warning: graph '{graph}' does not fit these nodes any more")
+        await assembly.backend.queue.create(f"{each}/{runtime}")
+    return [f"{each}/{runtime}" for each in namespaces]
+
+
+async def put_valid(
+    assembly: Assembly, namespace: str, definition: GraphDefinition, secrets: Mapping[str, str]
+) -> GraphView:
+    """Store a graph and its secrets.
+
+    Raises:
+        InvalidGraph: it has problems; nothing was stored.
+        InvalidInput: a secret has no value.
+    """
+    problems = await assembly.engine.check_graph(namespace, definition)
+    if problems:
+        raise InvalidGraph(f"Graph '{definition.name}' is not valid.", problems)
+    own = {name: value for name, value in secrets.items() if name in definition.secrets}
+    await _check_secrets(assembly, namespace, definition, own)
+    return await assembly.engine.put_graph(namespace, definition, secrets=own or None)
+
+
+def check_secrets_used(secrets: Mapping[str, str], definitions: Collection[GraphDefinition]) -> None:
+    """Raises InvalidInput for a secret that no graph declares: most likely its name is misspelled."""
+    declared = {name for definition in definitions for name in definition.secrets}
+    unknown = sorted(set(secrets) - declared)
+    if unknown:
+        raise InvalidInput(
+            f"No node reads the secret {', '.join(unknown)}; declared are: {', '.join(sorted(declared)) or 'none'}."
+        )
+
+
+async def root_schema(engine: Engine, namespace: str, definition: GraphDefinition) -> Mapping[str, JSON]:
+    """The JSON Schema of the inputs that a trigger gives: those of the graph's first node."""
+    topology = build(definition)
+    instances = {instance.identifier: instance for instance in definition.nodes}
+    for number in topology.roots:
+        root = instances[topology.identifiers[number]]
+        for node in await engine.list_nodes(root.namespace or namespace):
+            if node.name == root.node_name:
+                return node.inputs_schema
+    return {}
+
+
+async def _check_secrets(
+    assembly: Assembly, namespace: str, definition: GraphDefinition, given: Mapping[str, str]
+) -> None:
+    stored = await assembly.backend.secrets.names(f"{namespace}/{definition.name}")
+    missing = sorted(set(definition.secrets) - set(given) - set(stored))
+    if missing:
+        raise InvalidInput(
+            f"Graph '{definition.name}' reads secrets that have no value: {', '.join(missing)}. Give them with "
+            f"--secret {missing[0]}=VALUE, or --secret-env {missing[0]} to take it from the environment."
+        )

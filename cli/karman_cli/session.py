@@ -1,0 +1,40 @@
+"""What commands that work on an existing database have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from karman_core.engine import Engine
+
+T = TypeVar("T")
+
+
+def with_engine(db: Path | None, namespace: str | None, action: Callable[[Engine, str], Awaitable[T]]) -> T:
+    """Open the database, and do something with an engine on it, given the namespace too.
+
+    Raises:
+        NotFound: there is no such database.
+    """
+    from karman_cli.databases import existing_database
+    from karman_runtime.composition import assembled
+    from karman_runtime.settings import load_settings
+
+    settings = load_settings()
+    database = existing_database(db, settings)
+
+    async def act() -> T:
+        with assembled(settings, database) as assembly:
+            return await action(assembly.engine, namespace or settings.namespace)
+
+    return asyncio.run(act())
+
+
+def command_line(*words: object) -> str:
+    """A command as it can be pasted into a shell."""
+    import shlex
+
+    return shlex.join(["karman", *map(str, words)])

@@ -1,0 +1,122 @@
+"""A run and its states on the terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from karman_cli.run_texts import STYLES, failure_place, lasted, when
+from karman_cli.tables import stdout_console
+
+if TYPE_CHECKING:
+    from karman_cli.state_tree import Line
+    from karman_core.domain.definition import JSON
+    from karman_core.engine.views import RunView, StateView
+
+LONGEST_VALUE = 500
+"""Characters of inputs and results that are shown; `--json` has all of them."""
+
+
+def print_header(run: RunView) -> None:
+    """What is known of the run as a whole."""
+    from rich.table import Table
+    from rich.text import Text
+
+    totals = run.totals
+    counts = {"succeeded": totals.succeeded, "failed": totals.failed, "pruned": totals.pruned}
+    rows: list[tuple[str, Text | str]] = [
+        ("run", run.run_id),
+        ("status", Text(run.status, style=STYLES.get(run.status, ""))),
+        ("graph", f"{run.graph} v{run.graph_version}"),
+        ("started", when(run.starts_ms)),
+        ("took", lasted(run.starts_ms, run.ended_ms)),
+        ("states", ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)),
+        ("inputs", _short(run.inputs) if run.inputs else ""),
+        ("tags", ", ".join(f"{key}={value}" for key, value in run.tags.items())),
+        ("waits for", ", ".join(run.awaiting)),
+        ("result", _short(run.result) if run.result is not None else ""),
+        ("error", Text(run.error or "", style="red")),
+    ]
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        if str(value):
+            table.add_row(Text(name, style="dim"), value)
+    stdout_console().print(table)
+
+
+def print_lines(lines: list[Line], *, everything: bool, traceback: bool) -> None:
+    """The tree of states."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    for line in lines:
+        if line.state is None:
+            table.add_row(_name(line), _counts(line), "", "")
+        else:
+            table.add_row(_name(line), _status(line.state), _times(line.state), _notes(line.state))
+            for text in _details(line.state, everything=everything, traceback=traceback):
+                table.add_row("", "", "", text)
+    console = stdout_console()
+    console.print()
+    console.print(table)
+
+
+def _name(line: Line) -> str:
+    index = "" if line.index is None else f"[{line.index}] "
+    return f"{'  ' * line.depth}{index}{line.identifier}".replace("[", r"\[")
+
+
+def _status(state: StateView) -> str:
+    style = STYLES.get(state.status)
+    return f"[{style}]{state.status}[/]" if style else state.status
+
+
+def _counts(line: Line) -> str:
+    texts = []
+    for status, count in line.statuses.most_common():
+        style = STYLES.get(status)
+        texts.append(f"[{style}]{count:,} {status}[/]" if style else f"{count:,} {status}")
+    return ", ".join(texts)
+
+
+def _times(state: StateView) -> str:
+    return lasted(state.started_ms, state.ended_ms)
+
+
+def _notes(state: StateView) -> str:
+    notes = []
+    if len(state.attempts) > 1:
+        notes.append(f"{len(state.attempts)} attempts")
+    if state.width is not None:
+        notes.append(f"{state.width:,} branches")
+    if state.awaiting:
+        notes.append(f"waits for '{state.awaiting}'")
+    if state.due_ms is not None:
+        notes.append(f"again at {when(state.due_ms)}")
+    return ", ".join(notes)
+
+
+def _details(state: StateView, *, everything: bool, traceback: bool) -> list[str]:
+    """The error of a state; with `everything` those of its attempts; with `traceback` where each came from in full."""
+    from rich.markup import escape
+
+    failed = [attempt for attempt in state.attempts if attempt.error_kind is not None]
+    if not everything and not traceback:
+        if not state.error:
+            return []
+        place = failure_place(state)
+        return [f"[red]{escape(state.error)}[/]", *([f"[dim]{escape(place)}[/]"] if place else [])]
+    texts = []
+    for attempt in failed:
+        text = f"attempt {attempt.attempt}: {attempt.error_kind}: {attempt.error_message}"
+        texts.append(f"[red]{escape(text)}[/]")
+        if traceback and attempt.traceback:
+            texts.append(f"[dim]{escape(attempt.traceback.rstrip())}[/]")
+    return texts
+
+
+def _short(value: JSON) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text):,} characters)"

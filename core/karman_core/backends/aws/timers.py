@@ -1,0 +1,72 @@
+"""The timer port on one-time schedules of EventBridge Scheduler, which send to the queue by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from karman_core.backends.aws.clients import AwsClients
+from karman_core.backends.aws.queue import SQSQueue
+from karman_core.backends.aws.scheduling import check_size, delete_schedule, literal, put_schedule
+from karman_core.backends.aws.settings import AwsSettings
+from karman_core.ports.queue import Outgoing
+from karman_core.ports.system import Clock
+from karman_core.ports.timers import Timer
+
+if TYPE_CHECKING:
+    from mypy_boto3_scheduler.type_defs import TargetTypeDef
+
+
+class SchedulerTimers:
+    """All timers of a deployment, in one group of schedules."""
+
+    def __init__(self, clients: AwsClients, settings: AwsSettings, queue: SQSQueue, clock: Clock) -> None:
+        self._clients = clients
+        self._settings = settings
+        self._queue = queue
+        self._clock = clock
+
+    async def set(self, timer: Timer) -> None:
+        """Make or replace the timer. One whose time has come is sent at once.
+
+        Raises ItemTooLarge for a body over Scheduler's 256 KB, also where the message would be sent at once: whether a
+        timer can be set is not to depend on the clock.
+        """
+        check_size(timer.body)
+        if timer.at_ms <= self._clock.now_ms():
+            # First the message: if this ends in between, the old timer fires as well, and nothing is lost.
+            await self._queue.send(timer.queue, [Outgoing(timer.body)])
+            await self.cancel(timer.name)
+            return
+        await put_schedule(
+            self._clients,
+            {
+                "Name": timer.name,
+                "GroupName": self._settings.timer_group,
+                "ScheduleExpression": f"at({_whole_second(timer.at_ms)})",
+                "ScheduleExpressionTimezone": "UTC",
+                "ActionAfterCompletion": "DELETE",
+                "Description": f"A timer of {timer.queue}"[:512],
+                "State": "ENABLED",
+                "Target": await self._target(timer),
+            },
+        )
+
+    async def cancel(self, name: str) -> None:
+        """Forget the timer; no error when it does not exist or has fired."""
+        await delete_schedule(self._clients, self._settings.timer_group, name)
+
+    async def _target(self, timer: Timer) -> TargetTypeDef:
+        target: TargetTypeDef = {
+            "Arn": await self._queue.arn(timer.queue),
+            "RoleArn": self._settings.scheduler_role_arn,
+            "Input": literal(timer.body),
+        }
+        if self._settings.scheduler_dead_letter_arn:
+            target["DeadLetterConfig"] = {"Arn": self._settings.scheduler_dead_letter_arn}
+        return target
+
+
+def _whole_second(at_ms: int) -> str:
+    """The time rounded up, so that no timer fires early."""
+    return datetime.fromtimestamp(-(-at_ms // 1000), UTC).strftime("%Y-%m-%dT%H:%M:%S")

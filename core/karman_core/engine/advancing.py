@@ -1,0 +1,214 @@
+"""The loop: a worker holds a message, and goes on with its branch until the branch ends or leaves this worker.
+
+    execute the node -> commit -> decide, from the record alone -> follow
+
+The message is deleted by the caller only after all that follows is durable. A crash anywhere leaves it to reappear; the
+next worker reads the branch's records, walks to where the first one stopped, and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from karman_core.domain.branches import Branch
+from karman_core.domain.decide import EndBranch, Fork, GoOn, Run, RunAgain, UniteAtOnce, Wait, decide
+from karman_core.domain.definition import JSON
+from karman_core.domain.graph import Graph
+from karman_core.domain.messages import Command, CommandKind, Position
+from karman_core.domain.positions import branch, fork, go_on, loop_back, run_again, unite_at_once
+from karman_core.domain.records import Record
+from karman_core.domain.transitions import StateStatus
+from karman_core.engine import keys
+from karman_core.engine.control import Controls, Flag
+from karman_core.engine.executing import Runner
+from karman_core.engine.joining import Joiner
+from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.sending import Sender, id_of
+from karman_core.engine.services import Services
+from karman_core.engine.state_items import error_text, read_record
+from karman_core.engine.task import Task
+from karman_core.engine.waiting import Waits
+from karman_core.ports.observer import GroupOpened, StateCommitted
+from karman_core.ports.table import Query
+
+
+class Advancer:
+    """Goes on with branches."""
+
+    def __init__(  # noqa: PLR0913  the one place where the parts of the loop meet
+        self,
+        services: Services,
+        *,
+        runner: Runner,
+        joiner: Joiner,
+        waits: Waits,
+        sender: Sender,
+        lifecycle: Lifecycle,
+        controls: Controls,
+    ) -> None:
+        self._services = services
+        self._runner = runner
+        self._joiner = joiner
+        self._waits = waits
+        self._sender = sender
+        self._lifecycle = lifecycle
+        self._controls = controls
+
+    async def advance(self, task: Task, graph: Graph, start: Position) -> None:
+        """Work on a message until its branch ends or leaves this worker; then the message may be deleted."""
+        position: Position | None = start
+        known = await self._records(start) if task.look else {}
+        branch_path = start.branch
+        while position is not None:
+            if position.branch != branch_path:
+                known = await self._records(position) if task.look else {}
+                branch_path = position.branch
+            record = known.pop(position.number, None)
+            if record is not None and record.turn > position.turn:
+                task.adopt()
+            else:
+                if record is not None and record.runnable:
+                    position = run_again(position, record)
+                adoptions = task.adoptions
+                record = await self._run(task, graph, position, record)
+                if record is None:
+                    return
+                if task.adoptions > adoptions:
+                    known = await self._records(position, after=True)
+            if record.turn > position.turn + 1:
+                return  # A later turn has its own message.
+            self._tell(position, record)
+            position = await self._follow(task, graph, position, record)
+
+    async def _run(
+        self, task: Task, graph: Graph, position: Position, record: Record | None
+    ) -> Record | None:
+        """Run and commit the state, unless the run or this worker has a reason not to; None when it was not run."""
+        control = self._controls.peek(position.run.namespace, position.run.run_id)
+        if control.flag is Flag.STOPPED:
+            return None
+        if task.dead:
+            task.dead, task.moved = False, True  # Whatever follows has a fresh message, and its chance.
+            return await self._runner.give_up(task, graph, position)
+        if (task.redelivered and task.moved) or self._spent(task):
+            # Progress was found: a fresh message, so that receives count the crashes at one place.
+            await self._sender.send_positions(graph, [position], again=True)
+            return None
+        if not self._runner.runs(graph, position):
+            await self._sender.send_positions(graph, [position], again=task.again)
+            return None
+        if self._services.clock.now_ms() >= position.run.deadline_ms:
+            await self._lifecycle.expire(position.run.namespace, position.run.run_id)
+            return None
+        if control.flag is Flag.PAUSED and await self._lifecycle.park(position):
+            return None
+        task.states += 1
+        return await self._runner.run(task, graph, position, record, stopped=control.stops(position.branch))
+
+    def _spent(self, task: Task) -> bool:
+        """Whether this worker should hand the branch on: enough states, time, or it is being stopped."""
+        settings, now = self._services.settings, self._services.clock.now_ms()
+        return (
+            task.stopping()
+            or task.states >= settings.inline_states
+            or now - task.begun_ms >= settings.inline_seconds * 1000
+            or (task.until_ms is not None and task.states > 0 and now >= task.until_ms)
+        )
+
+    async def _follow(self, task: Task, graph: Graph, position: Position, record: Record) -> Position | None:
+        """Make durable what follows a committed record; the position to go on with, if it is this worker's."""
+        await self._send_signals(task, position, record)
+        decision = decide(graph, record)
+        match decision:
+            case GoOn(identifier, looping):
+                values = self._carried(graph, record)
+                self._keep(task, position, record)
+                if looping:
+                    return loop_back(graph, position, record, values)
+                return go_on(graph, position, record, identifier, values)
+            case Fork():
+                return await self._fork(task, graph, position, record, decision)
+            case UniteAtOnce(identifier):
+                return unite_at_once(graph, position, record, identifier)
+            case EndBranch(ending):
+                totals = position.totals.plus(record.totals)
+                return await self._joiner.arrive(task, graph, position, ending, totals)
+            case RunAgain(due_ms):
+                await self._sender.send_positions(
+                    graph, [run_again(position, record)], again=task.again, at_ms=due_ms
+                )
+                return None
+            case Wait():
+                await self._waits.register(task, position, record)
+                return None
+            case Run():
+                return None  # The next turn runs already, on a message of its own.
+
+    async def _fork(
+        self, task: Task, graph: Graph, position: Position, record: Record, decision: Fork
+    ) -> Position | None:
+        parent = fork(graph, position, record, decision)
+        self._observe_group(position, decision)
+        if decision.width == 1:
+            self._keep(task, position, record)
+            return branch(graph, parent, 0, decision.starts, self._carried(graph, record))
+        await self._sender.fork(graph, task.queue, parent, record, decision, again=task.again)
+        return None
+
+    async def _send_signals(self, task: Task, position: Position, record: Record) -> None:
+        """Signals that the node sent were written with its commit; have them paired."""
+        for signal_id, name, run_id in record.signals:
+            arguments = {"name": name, "id": signal_id, "kept": True}
+            command = Command(CommandKind.SIGNAL, position.run.namespace, run_id, arguments)
+            await self._sender.command(task.queue, command)
+
+    def _carried(self, graph: Graph, record: Record) -> Mapping[str, JSON] | None:
+        if record.outputs is None:
+            return None
+        return self._sender.carried(graph, record.identifier, record.outputs[0] if record.outputs else {})
+
+    def _keep(self, task: Task, position: Position, record: Record) -> None:
+        task.keep((position.branch, position.number), record.outputs, position)
+
+    async def _records(self, position: Position, *, after: bool = False) -> dict[int, Record]:
+        """The records of the position's branch, from its number on, by number."""
+        run, path = position.run, position.branch
+        first = position.number + int(after)
+        return await self._branch_records(run.namespace, run.run_id, path, first)
+
+    async def _branch_records(
+        self, namespace: str, run_id: str, path: Branch, first: int
+    ) -> dict[int, Record]:
+        found: dict[int, Record] = {}
+        cursor = None
+        while True:
+            page = await self._services.backend.table.query(
+                Query(
+                    keys.branch(namespace, run_id, path), first=keys.number(first), last="s#~", cursor=cursor
+                )
+            )
+            found |= {int(item["sk"][2:]): read_record(item) for item in page.items}
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    def _tell(self, position: Position, record: Record) -> None:
+        run = position.run
+        failed = record.status in {StateStatus.FAILED, StateStatus.RETRYING}
+        self._services.observe(
+            StateCommitted(
+                namespace=run.namespace,
+                run_id=run.run_id,
+                state_id=id_of(position),
+                identifier=position.identifier,
+                status=record.status.value,
+                attempt=record.attempts,
+                error=error_text(record) if failed else None,
+            )
+        )
+
+    def _observe_group(self, position: Position, decision: Fork) -> None:
+        each = decision.width // len(decision.starts)
+        run = position.run
+        branches = tuple((start, each) for start in decision.starts)
+        self._services.observe(GroupOpened(run.namespace, run.run_id, position.identifier, branches))

@@ -1,0 +1,114 @@
+"""A run's control flags: whether workers shall go on with it. One small item, written only when someone interferes.
+
+Workers believe what they read for a second. The item follows the header: whoever changes the header's status writes the
+flag after it, and does so again when the command is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+
+from karman_core.domain.branches import Branch, branch_text
+from karman_core.domain.errors import BackendError
+from karman_core.engine import keys
+from karman_core.engine.services import Services
+from karman_core.ports.table import Action, Add, Item, Remove, Set
+
+_CACHED_RUNS = 4096
+
+
+class Flag(StrEnum):
+    """What workers do with a run's messages."""
+
+    GO = "go"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The flags of a run; `stopped` names groups whose branches shall not begin further states (fail_fast)."""
+
+    flag: Flag = Flag.GO
+    stopped: frozenset[str] = frozenset()
+
+    def stops(self, branch: Branch) -> bool:
+        """Whether a group that the branch is in was stopped."""
+        return bool(self.stopped) and any(
+            group_text(branch[:depth], number) in self.stopped for depth, (number, _) in enumerate(branch)
+        )
+
+
+_GO = Control()
+
+
+def group_text(branch: Branch, number: int) -> str:
+    """The name of the group that a state opened."""
+    return f"{branch_text(branch)}#{number}"
+
+
+class Controls:
+    """Reads flags through a short cache, and writes them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._cache: OrderedDict[tuple[str, str], tuple[int, Control]] = OrderedDict()
+        self._refreshing: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def peek(self, namespace: str, run_id: str) -> Control:
+        """What was last known. When that is old, a fresh read is begun beside whatever the caller does next."""
+        key = (namespace, run_id)
+        read_ms, control = self._cache.get(key, (None, _GO))
+        age_ms = self._services.settings.control_cache_seconds * 1000
+        if read_ms is None or self._services.clock.now_ms() - read_ms >= age_ms:
+            self._refresh(key)
+        return control
+
+    async def read(self, namespace: str, run_id: str) -> Control:
+        """A consistent read past the cache."""
+        item = await self._services.backend.table.get(keys.control(namespace, run_id))
+        return self._remember((namespace, run_id), item)
+
+    async def set_flag(self, namespace: str, run_id: str, flag: Flag) -> None:
+        """Write the flag; durable on return."""
+        await self._write(namespace, run_id, Set("flag", flag.value))
+
+    async def stop_groups(self, namespace: str, run_id: str, groups: frozenset[str]) -> None:
+        """Stop the branches of groups that have failed already."""
+        await self._write(namespace, run_id, Add("stopped", groups))
+
+    async def clear(self, namespace: str, run_id: str, flag: Flag) -> None:
+        """Write the flag and forget which groups were stopped: a new epoch begins."""
+        actions: list[Action] = [Set("flag", flag.value), Remove("stopped"), Set("ttl", self._services.ttl())]
+        item = await self._services.backend.table.update(keys.control(namespace, run_id), actions)
+        self._remember((namespace, run_id), item)
+
+    async def _write(self, namespace: str, run_id: str, action: Action) -> None:
+        actions = [action, Set("ttl", self._services.ttl())]
+        item = await self._services.backend.table.update(keys.control(namespace, run_id), actions)
+        self._remember((namespace, run_id), item)
+
+    def _refresh(self, key: tuple[str, str]) -> None:
+        if key in self._refreshing:
+            return
+        task = asyncio.get_running_loop().create_task(self._fetch(key))
+        self._refreshing[key] = task
+        task.add_done_callback(lambda _: self._refreshing.pop(key, None))
+
+    async def _fetch(self, key: tuple[str, str]) -> None:
+        try:
+            item = await self._services.backend.table.get(keys.control(*key), consistent=False)
+        except BackendError:
+            return  # The flags are advice: without a fresh answer the last one stands.
+        self._remember(key, item)
+
+    def _remember(self, key: tuple[str, str], item: Item | None) -> Control:
+        control = Control(Flag(item.get("flag", Flag.GO)), item.get("stopped", frozenset())) if item else _GO
+        self._cache[key] = (self._services.clock.now_ms(), control)
+        self._cache.move_to_end(key)
+        while len(self._cache) > _CACHED_RUNS:
+            self._cache.popitem(last=False)
+        return control

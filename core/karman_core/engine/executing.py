@@ -1,0 +1,228 @@
+"""Running one turn of a state: inputs, secrets, the node itself, and the commit of how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from karman_core.domain.definition import JSON, RegisteredNode
+from karman_core.domain.errors import BackendError, ConditionFailed, InvalidRequest, NotFound
+from karman_core.domain.graph import Graph
+from karman_core.domain.messages import Position
+from karman_core.domain.outcome import Errored, Outcome, Resumption, Stopped
+from karman_core.domain.records import Record
+from karman_core.domain.transitions import StateStatus
+from karman_core.engine import keys
+from karman_core.engine.commits import Committer, Ran, winner
+from karman_core.engine.control import Controls, Flag
+from karman_core.engine.inputs import InputResolver
+from karman_core.engine.registry import NodeRegistry
+from karman_core.engine.secrets import SecretReader
+from karman_core.engine.sending import Sender, id_of
+from karman_core.engine.services import Services
+from karman_core.engine.state_items import turn_open
+from karman_core.engine.store import RunStore
+from karman_core.engine.task import Task
+from karman_core.ports.executor import Execution
+from karman_core.ports.observer import StateBegan
+from karman_core.ports.table import Action, Add, Item, Remove, Set
+
+
+class Runner:
+    """Runs states with this worker's executor."""
+
+    def __init__(  # noqa: PLR0913  the parts of one execution meet here
+        self,
+        services: Services,
+        *,
+        registry: NodeRegistry,
+        inputs: InputResolver,
+        secrets: SecretReader,
+        committer: Committer,
+        controls: Controls,
+        sender: Sender,
+    ) -> None:
+        self._services = services
+        self._registry = registry
+        self._inputs = inputs
+        self._secrets = secrets
+        self._committer = committer
+        self._controls = controls
+        self._sender = sender
+
+    def runs(self, graph: Graph, position: Position) -> bool:
+        """Whether this worker has the node of a position."""
+        executor = self._services.executor
+        return executor is not None and executor.runs(graph.instances[position.identifier].node_name)
+
+    async def run(
+        self, task: Task, graph: Graph, position: Position, record: Record | None, *, stopped: bool
+    ) -> Record | None:
+        """Run the node and commit how it ended.
+
+        Args:
+            record: what is known of the state, if it was looked at.
+            stopped: the state's group has failed already: commit that it is not run.
+
+        Returns:
+            The record in the table, one's own or the winner's; None if the work was given back while draining.
+        """
+        store = RunStore(
+            self._services,
+            position.run.namespace,
+            position.run.run_id,
+            graph.definition.store_config.default_values,
+        )
+        ran = await self._cut_short(task, position, stopped=stopped)
+        if isinstance(ran, Record):
+            task.adopt()
+            return ran
+        if ran is None:
+            try:
+                ran = await self._execute(task, graph, position, record, store)
+            except asyncio.CancelledError:
+                # The worker is being stopped: give the work back, then let the worker go on stopping.
+                await asyncio.shield(self._sender.send_positions(graph, [position], again=True))
+                return None
+        committed = await self._committer.commit(graph, position, ran, store)
+        if not committed.mine:
+            task.adopt()
+        return committed.record
+
+    async def give_up(self, task: Task, graph: Graph, position: Position) -> Record:
+        """Commit that the state cannot be run: its message was delivered too often."""
+        now = self._services.clock.now_ms()
+        outcome = Errored(
+            "undeliverable", "Its message was delivered too often without a commit.", retry=False
+        )
+        store = RunStore(self._services, position.run.namespace, position.run.run_id, {})
+        committed = await self._committer.commit(graph, position, Ran(now, now, None, outcome), store)
+        if not committed.mine:
+            task.adopt()
+        return committed.record
+
+    async def _cut_short(self, task: Task, position: Position, *, stopped: bool) -> Ran | Record | None:
+        """How the state ends without running: its group failed, or it crashed its workers too often.
+
+        A record is one that somebody committed meanwhile.
+        """
+        now = self._services.clock.now_ms()
+        if stopped:
+            return Ran(now, now, None, Stopped())
+        if not task.redelivered or task.moved or task.states > 1:
+            return None
+        try:
+            item = await self._mark_running(position, Add("cr", 1))
+        except ConditionFailed as lost:
+            return winner(lost.old)
+        crashes = item["cr"]
+        if crashes <= self._services.settings.crash_limit:
+            return None
+        message = f"Its worker died {crashes} times while running it (out of memory, killed, or the process exited)."
+        return Ran(now, now, None, Errored("worker_crashed", message, retry=False))
+
+    async def _mark_running(self, position: Position, *more: Action) -> Item:
+        key = keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
+        now = self._services.clock.now_ms()
+        actions = [
+            Set("st", StateStatus.RUNNING.value),
+            Set("t", position.turn),
+            Set("i", position.identifier),
+            Set("s", now),
+            Set("ttl", self._services.ttl()),
+            Remove("du"),
+            *more,
+        ]
+        return await self._services.backend.table.update(key, actions, turn_open(position.turn))
+
+    async def _execute(
+        self, task: Task, graph: Graph, position: Position, record: Record | None, store: RunStore
+    ) -> Ran:
+        started = self._services.clock.now_ms()
+        inputs: dict[str, JSON] | None = None
+        try:
+            node = await self._node(graph, position)
+            inputs = await self._inputs.resolve(graph, position, node, store, task.local)
+            execution = await self._execution(task, graph, position, record, store, node, inputs)
+        except (InvalidRequest, NotFound) as error:
+            outcome: Outcome = Errored(error.code, str(error), retry=False)
+        else:
+            self._observe(position, execution.attempt)
+            outcome = await self._with_running_record(position, execution)
+        return Ran(started, self._services.clock.now_ms(), inputs, outcome)
+
+    async def _node(self, graph: Graph, position: Position) -> RegisteredNode:
+        instance = graph.instances[position.identifier]
+        return await self._registry.get(instance.namespace or position.run.namespace, instance.node_name)
+
+    async def _execution(  # noqa: PLR0913  what one execution is made of
+        self,
+        task: Task,
+        graph: Graph,
+        position: Position,
+        record: Record | None,
+        store: RunStore,
+        node: RegisteredNode,
+        inputs: Mapping[str, JSON],
+    ) -> Execution:
+        run, instance = position.run, graph.instances[position.identifier]
+        deadline = run.deadline_ms if task.until_ms is None else min(run.deadline_ms, task.until_ms)
+        return Execution(
+            namespace=run.namespace,
+            run_id=run.run_id,
+            state_id=id_of(position),
+            graph=run.graph,
+            graph_version=run.version,
+            identifier=position.identifier,
+            node_name=instance.node_name,
+            inputs=inputs,
+            secrets=await self._secrets.read(run.namespace, run.graph, node.secrets),
+            attempt=position.attempts + 1,
+            turn=position.turn,
+            resumed=_resumption(record),
+            timeout_seconds=instance.timeout_seconds or node.timeout_seconds,
+            deadline_ms=deadline,
+            read_store=store.read_one,
+            is_cancelled=lambda: self._is_cancelled(position),
+        )
+
+    async def _with_running_record(self, position: Position, execution: Execution) -> Outcome:
+        """Run the node; one that takes long gets a RUNNING record meanwhile, for those who look."""
+        executor = self._services.executor
+        if executor is None:
+            message = "This process runs no nodes."
+            raise NotFound(message)
+        work = asyncio.ensure_future(executor.execute(execution))
+        mark = asyncio.ensure_future(self._mark_later(position))
+        try:
+            return await work
+        finally:
+            work.cancel()
+            mark.cancel()
+            await asyncio.gather(mark, return_exceptions=True)
+
+    async def _mark_later(self, position: Position) -> None:
+        await self._services.clock.sleep(self._services.settings.running_record_seconds)
+        try:
+            await self._mark_running(position)
+        except (BackendError, ConditionFailed):
+            return  # Only for those who look: the commit will say what happened.
+
+    def _is_cancelled(self, position: Position) -> bool:
+        control = self._controls.peek(position.run.namespace, position.run.run_id)
+        late = self._services.clock.now_ms() >= position.run.deadline_ms
+        return control.flag is Flag.STOPPED or late or control.stops(position.branch)
+
+    def _observe(self, position: Position, attempt: int) -> None:
+        run = position.run
+        self._services.observe(
+            StateBegan(run.namespace, run.run_id, id_of(position), position.identifier, attempt)
+        )
+
+
+def _resumption(record: Record | None) -> Resumption | None:
+    if record is None or record.resumed is None:
+        return None
+    return Resumption(
+        record.awaiting or "", record.resumed.get("payload"), bool(record.resumed.get("timed_out", False))
+    )

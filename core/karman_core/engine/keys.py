@@ -1,0 +1,135 @@
+"""Keys of the one table. Every partition key begins with the namespace, so that IAM can confine a role to namespaces.
+
+    {ns}#nodes                        {name}                    a registered node
+    {ns}#graphs                       {graph}                   the current version of a graph
+    {ns}#graph#{graph}                v#{version}               a version of a graph
+    {ns}#cron#{graph}                 {trigger}                 the last run that a cron trigger started
+    {ns}#run#{run}                    header | control          a run; whether it is cancelled or paused
+    {ns}#run#{run}#b#{branch}         s#{number}                the states of a branch, in order
+    {ns}#run#{run}#j#{branch}#{number}#{epoch}#{level}#{item}   join    a join item, a partition by itself
+    {ns}#run#{run}#store              {key}                     the run's store
+    {ns}#run#{run}#sig#{shard}        s#.. | w#..               signals sent, and states that wait for one
+    {ns}#run#{run}#park               {branch}#{number}#{turn}  work put aside while the run is paused
+
+State records of a wide fork spread over as many partitions as it has branches, and each join item has its own, so no
+partition takes more writes than one branch or 200 arrivals make. Signals of one name share a partition, because pairing
+them with waits needs one consistent query.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from karman_core.domain.branches import Branch, branch_text
+from karman_core.ports.table import Key
+
+HEADER = "header"
+CONTROL = "control"
+SIGNAL_SHARDS = 8
+UNFINISHED_SHARDS = 16
+DAY_MS = 86_400_000
+
+
+def node(namespace: str, name: str) -> Key:
+    """A registered node."""
+    return Key(f"{namespace}#nodes", name)
+
+
+def graph_head(namespace: str, name: str) -> Key:
+    """The current version of a graph."""
+    return Key(f"{namespace}#graphs", name)
+
+
+def graph_version(namespace: str, name: str, version: int) -> Key:
+    """A version of a graph."""
+    return Key(f"{namespace}#graph#{name}", f"v#{version:08d}")
+
+
+def cron(namespace: str, graph: str, trigger: str) -> Key:
+    """The last run that a cron trigger started."""
+    return Key(f"{namespace}#cron#{graph}", trigger)
+
+
+def run(namespace: str, run_id: str) -> Key:
+    """A run's header."""
+    return Key(_run(namespace, run_id), HEADER)
+
+
+def control(namespace: str, run_id: str) -> Key:
+    """A run's control flags."""
+    return Key(_run(namespace, run_id), CONTROL)
+
+
+def branch(namespace: str, run_id: str, path: Branch) -> str:
+    """The partition of a branch's states."""
+    return f"{_run(namespace, run_id)}#b#{branch_text(path)}"
+
+
+def number(position: int) -> str:
+    """The sort key of a state in its branch."""
+    return f"s#{position:08d}"
+
+
+def state(namespace: str, run_id: str, path: Branch, position: int) -> Key:
+    """A state's record."""
+    return Key(branch(namespace, run_id, path), number(position))
+
+
+def join(namespace: str, run_id: str, path: Branch, position: int, epoch: int, level: int, item: int) -> Key:
+    """A join item of the group that state `position` of branch `path` opened."""
+    return Key(f"{_run(namespace, run_id)}#j#{branch_text(path)}#{position}#{epoch}#{level}#{item}", "join")
+
+
+def store(namespace: str, run_id: str) -> str:
+    """The partition of a run's store; the sort key is the store's key."""
+    return f"{_run(namespace, run_id)}#store"
+
+
+def signals(namespace: str, run_id: str, name: str) -> str:
+    """The partition where a signal's name is paired with waits."""
+    return signals_shard(namespace, run_id, zlib.crc32(name.encode()) % SIGNAL_SHARDS)
+
+
+def signals_shard(namespace: str, run_id: str, shard: int) -> str:
+    """One of the partitions of a run's signals and waits."""
+    return f"{_run(namespace, run_id)}#sig#{shard}"
+
+
+def signal(namespace: str, run_id: str, name: str, signal_id: str) -> Key:
+    """A signal that was sent. Ids of one name sort by the time of sending."""
+    return Key(signals(namespace, run_id, name), f"s#{name}#{signal_id}")
+
+
+def wait(namespace: str, run_id: str, name: str, path: Branch, position: int, turn: int) -> Key:
+    """A state that waits for a signal."""
+    return Key(signals(namespace, run_id, name), f"w#{name}#{branch_text(path)}#{position:08d}#{turn}")
+
+
+def park(namespace: str, run_id: str) -> str:
+    """The partition of work put aside."""
+    return f"{_run(namespace, run_id)}#park"
+
+
+def by_time(namespace: str, at_ms: int) -> str:
+    """The day's partition of a namespace's runs."""
+    return f"{namespace}#{at_ms // DAY_MS}"
+
+
+def by_graph(namespace: str, graph: str, at_ms: int) -> str:
+    """The day's partition of a graph's runs."""
+    return f"{namespace}#{graph}#{at_ms // DAY_MS}"
+
+
+def unfinished(run_id: str) -> str:
+    """The partition of unfinished runs; over all namespaces, for the sweeper."""
+    return f"unfinished#{zlib.crc32(run_id.encode()) % UNFINISHED_SHARDS}"
+
+
+def _run(namespace: str, run_id: str) -> str:
+    return f"{namespace}#run#{run_id}"
+
+
+def of_epoch(join_pk: str, epoch: int) -> str:
+    """The partition of the same join item in another epoch."""
+    head, _, level, item = join_pk.rsplit("#", 3)
+    return f"{head}#{epoch}#{level}#{item}"

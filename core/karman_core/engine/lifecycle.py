@@ -1,0 +1,196 @@
+"""The life of a run: begun, ended, cancelled, paused, resumed. Every change of status is one compare-and-set of the header.
+
+Events are published after the change, and again whenever a later delivery finds the change done: at least once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from karman_core.domain.branches import branch_text
+from karman_core.domain.decide import Ending
+from karman_core.domain.errors import ConditionFailed, NotFound
+from karman_core.domain.messages import Position, RunRef, decode_position, encode_position
+from karman_core.domain.totals import Totals
+from karman_core.domain.transitions import FINAL_RUNS, RunStatus
+from karman_core.engine import keys
+from karman_core.engine.control import Controls, Flag
+from karman_core.engine.graphs import GraphStore
+from karman_core.engine.run_items import OPEN, Header, end_actions, new_header, open_in_epoch, read_header
+from karman_core.engine.sending import Sender
+from karman_core.engine.services import Services
+from karman_core.engine.store import RunStore
+from karman_core.ports.events import Event
+from karman_core.ports.observer import RunBegan, RunEnded
+from karman_core.ports.table import Absent, Action, AllOf, Condition, Equals, Key, OneOf, Query, Set
+
+
+class Lifecycle:
+    """Changes the status of runs."""
+
+    def __init__(self, services: Services, graphs: GraphStore, controls: Controls, sender: Sender) -> None:
+        self._services = services
+        self._graphs = graphs
+        self._controls = controls
+        self._sender = sender
+
+    async def header(self, namespace: str, run_id: str) -> Header:
+        """A run's header, read consistently. Raises NotFound."""
+        item = await self._services.backend.table.get(keys.run(namespace, run_id))
+        if item is None:
+            raise NotFound(f"There is no run '{run_id}' in namespace '{namespace}'.")
+        return read_header(item)
+
+    async def begin(self, header: Header) -> bool:
+        """Write the header and the store that the trigger gave, unless they are there.
+
+        Returns:
+            False when the run exists for another request: the message that carries this header is to be dropped.
+        """
+        run = header.run
+        item = await self._services.backend.table.get(keys.run(run.namespace, run.run_id))
+        if item is not None:
+            return bool(item["request"] == header.request)
+        await RunStore(self._services, run.namespace, run.run_id, {}).begin(header.store or {})
+        try:
+            await self._services.backend.table.put(new_header(header), Absent())
+        except ConditionFailed as lost:
+            return lost.old is not None and lost.old["request"] == header.request
+        self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
+        return True
+
+    async def finish(self, run: RunRef, ending: Ending, totals: Totals) -> None:
+        """All branches have ended."""
+        status = RunStatus.FAILED if ending is Ending.FAILED else RunStatus.SUCCEEDED
+        await self._end(run.namespace, run.run_id, status, open_in_epoch(run.epoch), totals)
+
+    async def cancel(self, namespace: str, run_id: str) -> bool:
+        """End the run as CANCELLED. Returns whether that is what it is now."""
+        return await self._cut_off(namespace, run_id, RunStatus.CANCELLED)
+
+    async def expire(self, namespace: str, run_id: str) -> bool:
+        """End the run as TIMED_OUT: its deadline has passed."""
+        return await self._cut_off(namespace, run_id, RunStatus.TIMED_OUT)
+
+    async def pause(self, namespace: str, run_id: str) -> bool:
+        """Stop beginning states. Returns whether the run is paused now."""
+        if (
+            await self._change(namespace, run_id, (RunStatus.RUNNING,), RunStatus.PAUSED)
+            is not RunStatus.PAUSED
+        ):
+            return False
+        await self._controls.set_flag(namespace, run_id, Flag.PAUSED)
+        return True
+
+    async def resume(self, namespace: str, run_id: str) -> bool:
+        """Go on: flags first, then everything that was put aside is sent again. Returns whether the run goes on."""
+        if (
+            await self._change(namespace, run_id, (RunStatus.PAUSED,), RunStatus.RUNNING)
+            is not RunStatus.RUNNING
+        ):
+            return False
+        await self._controls.set_flag(namespace, run_id, Flag.GO)
+        cursor = None
+        while True:
+            page = await self._services.backend.table.query(
+                Query(keys.park(namespace, run_id), cursor=cursor)
+            )
+            for item in page.items:
+                position = decode_position(item["position"])
+                graph = await self._graphs.compiled(namespace, position.run.graph, position.run.version)
+                await self._sender.send_positions(graph, [position], again=True)
+            await self._services.backend.table.batch_write(
+                deletes=[Key(item["pk"], item["sk"]) for item in page.items]
+            )
+            cursor = page.cursor
+            if cursor is None:
+                return True
+
+    async def park(self, position: Position) -> bool:
+        """Put a position aside, then look again. Returns False when the run is not paused any more: go on."""
+        run = position.run
+        pk = keys.park(run.namespace, run.run_id)
+        text = encode_position(position)
+        sk = f"{branch_text(position.branch)}#{position.number}#{position.turn}"
+        await self._services.backend.table.put(
+            {"pk": pk, "sk": sk, "position": text, "ttl": self._services.ttl()}
+        )
+        control = await self._controls.read(run.namespace, run.run_id)
+        return control.flag is Flag.PAUSED
+
+    async def _cut_off(self, namespace: str, run_id: str, status: RunStatus) -> bool:
+        done = await self._end(namespace, run_id, status, OneOf("status", OPEN), Totals())
+        if done:
+            await self._controls.set_flag(namespace, run_id, Flag.STOPPED)
+        return done
+
+    async def _end(
+        self, namespace: str, run_id: str, status: RunStatus, condition: Condition, totals: Totals
+    ) -> bool:
+        actions = end_actions(status, self._services.clock.now_ms(), self._services.ttl(), totals)
+        try:
+            item = await self._services.backend.table.update(keys.run(namespace, run_id), actions, condition)
+        except ConditionFailed as lost:
+            if lost.old is None or lost.old["status"] != status.value:
+                return False
+            item = dict(lost.old)
+        await self._publish(item)
+        self._services.observe(RunEnded(namespace, run_id, status.value))
+        return True
+
+    async def _change(
+        self, namespace: str, run_id: str, before: tuple[RunStatus, ...], after: RunStatus
+    ) -> RunStatus | None:
+        """Change the status; the status as it is then. None when there is no run."""
+        actions: list[Action] = [Set("status", after.value)]
+        condition = OneOf("status", tuple(status.value for status in before))
+        try:
+            await self._services.backend.table.update(keys.run(namespace, run_id), actions, condition)
+        except ConditionFailed as lost:
+            return RunStatus(lost.old["status"]) if lost.old else None
+        return after
+
+    async def reopen(self, namespace: str, run_id: str, epoch: int) -> bool:
+        """Begin an epoch of a run that has FAILED. Returns whether the run is in that epoch and goes on."""
+        item = await self._services.backend.table.get(keys.run(namespace, run_id))
+        if item is None:
+            return False
+        order = item["by_time_sk"]
+        actions: list[Action] = [
+            Set("status", RunStatus.RUNNING.value),
+            Set("epoch", epoch),
+            Set("unfinished_pk", keys.unfinished(run_id)),
+            Set("unfinished_sk", order),
+        ]
+        failed = OneOf("status", (RunStatus.FAILED.value,))
+        try:
+            await self._services.backend.table.update(
+                keys.run(namespace, run_id), actions, AllOf((failed, Equals("epoch", epoch - 1)))
+            )
+        except ConditionFailed as lost:
+            return lost.old is not None and lost.old["epoch"] == epoch and lost.old["status"] in OPEN
+        return True
+
+    async def _publish(self, item: Mapping[str, Any]) -> None:
+        header = read_header(item)
+        run, status = header.run, header.status
+        if status not in FINAL_RUNS:
+            return
+        event = Event(
+            id=f"{run.run_id}-{run.epoch}-{status.value}",
+            kind=f"run.{status.value.lower()}",
+            namespace=run.namespace,
+            at_ms=header.ended_ms or 0,
+            detail={
+                "run_id": run.run_id,
+                "graph": run.graph,
+                "version": run.version,
+                "status": status.value,
+                "created_ms": header.created_ms,
+                "ended_ms": header.ended_ms,
+                "totals": header.totals._asdict(),
+                "tags": dict(header.tags or {}),
+            },
+        )
+        await self._services.backend.events.publish([event])

@@ -1,0 +1,77 @@
+"""Registered nodes: who runs what. Believed for some seconds, because they change when a runtime is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from karman_core.domain.definition import RegisteredNode
+from karman_core.domain.errors import NotFound
+from karman_core.engine import keys
+from karman_core.engine.payloads import pack, unpack
+from karman_core.engine.services import Services
+from karman_core.ports.table import Item, Key, Query
+
+
+class NodeRegistry:
+    """Reads and writes registered nodes."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._known: dict[Key, tuple[int, RegisteredNode]] = {}
+
+    async def put(self, namespace: str, nodes: Sequence[RegisteredNode]) -> None:
+        """Make or replace nodes; the last registration of a name wins."""
+        items = []
+        for node in nodes:
+            key = keys.node(namespace, node.name)
+            items.append({"pk": key.pk, "sk": key.sk, "node": pack(node.model_dump(mode="json"))})
+            self._known.pop(key, None)
+        table = self._services.backend.table
+        await table.batch_write(items)
+        for queue in sorted({queue_name(namespace, node.runtime) for node in nodes}):
+            await self._services.backend.queue.create(queue)
+
+    async def list(self, namespace: str) -> list[RegisteredNode]:
+        """Every node of a namespace, by name."""
+        found, cursor = [], None
+        while True:
+            page = await self._services.backend.table.query(Query(f"{namespace}#nodes", cursor=cursor))
+            found += [_read(item) for item in page.items]
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    async def get(self, namespace: str, name: str) -> RegisteredNode:
+        """One node, from the cache while it is fresh.
+
+        Raises:
+            NotFound: nobody has registered it.
+        """
+        node = await self.find(namespace, name)
+        if node is None:
+            raise NotFound(
+                f"Node '{name}' is not registered in namespace '{namespace}'; start a runtime that has it."
+            )
+        return node
+
+    async def find(self, namespace: str, name: str) -> RegisteredNode | None:
+        """One node, from the cache while it is fresh; None when nobody has registered it."""
+        key, now = keys.node(namespace, name), self._services.clock.now_ms()
+        until, node = self._known.get(key, (0, None))
+        if node is not None and now < until:
+            return node
+        item = await self._services.backend.table.get(key)
+        if item is None:
+            return None
+        node = _read(item)
+        self._known[key] = (now + int(self._services.settings.node_cache_seconds * 1000), node)
+        return node
+
+
+def queue_name(namespace: str, runtime: str) -> str:
+    """The task queue of a runtime."""
+    return f"{namespace}/{runtime}"
+
+
+def _read(item: Item) -> RegisteredNode:
+    return RegisteredNode.model_validate(unpack(item["node"]))

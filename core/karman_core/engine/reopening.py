@@ -1,0 +1,153 @@
+"""Retrying a run that has FAILED: its failed states run again, in a new epoch.
+
+Join items carry the epoch in their keys. Those on the way from a failed state up to the root are copied to the new epoch,
+without the members that are run again and with zero totals; only then is work sent. What a state had counted before is
+taken off where it starts again, so the sum over epochs counts each state once.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from karman_core.domain.errors import ConditionFailed, Conflict
+from karman_core.domain.graph import Graph
+from karman_core.domain.joins import Slot, climb
+from karman_core.domain.messages import Position, RunRef
+from karman_core.domain.totals import Totals
+from karman_core.domain.transitions import StateStatus
+from karman_core.engine import keys
+from karman_core.engine.control import Controls, Flag
+from karman_core.engine.failures import Failure, Failures, in_epoch
+from karman_core.engine.graphs import GraphStore
+from karman_core.engine.join_items import read_join, write_join
+from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.run_items import Header
+from karman_core.engine.sending import Sender
+from karman_core.engine.services import Services
+from karman_core.ports.table import Absent, AllOf, Equals, Key, OneOf, Remove, Set
+
+_REOPENED = (StateStatus.FAILED.value, StateStatus.CANCELLED.value)
+
+
+class Reopener:
+    """Opens a new epoch of a run."""
+
+    def __init__(  # noqa: PLR0913  reads, changes and sends
+        self,
+        services: Services,
+        *,
+        graphs: GraphStore,
+        lifecycle: Lifecycle,
+        controls: Controls,
+        failures: Failures,
+        sender: Sender,
+    ) -> None:
+        self._services = services
+        self._graphs = graphs
+        self._lifecycle = lifecycle
+        self._controls = controls
+        self._failures = failures
+        self._sender = sender
+
+    async def check(self, header: Header) -> None:
+        """Raises Conflict when there is no failed state to run again."""
+        graph = await self._graph(header.run)
+        async for _ in self._failures.of_run(graph, header.run):
+            return
+        raise Conflict(f"Run '{header.run.run_id}' has no failed state that can be run again.")
+
+    async def reopen(self, namespace: str, run_id: str, epoch: int) -> None:
+        """Open epoch `epoch` and send its failed states; again, after a crash, it goes on where it stopped."""
+        if not await self._lifecycle.reopen(namespace, run_id, epoch):
+            return
+        header = await self._lifecycle.header(namespace, run_id)
+        run = replace(header.run, epoch=epoch - 1)
+        graph = await self._graph(run)
+        failures = [failure async for failure in self._failures.of_run(graph, run)]
+        await self._controls.clear(namespace, run_id, Flag.GO)
+        await self._copy_joins(epoch, failures)
+        for failure in failures:
+            await self._send(graph, failure, epoch)
+
+    async def _graph(self, run: RunRef) -> Graph:
+        return await self._graphs.compiled(run.namespace, run.graph, run.version)
+
+    async def _copy_joins(self, epoch: int, failures: list[Failure]) -> None:
+        reopened: dict[Key, tuple[Key, set[int]]] = {}
+        for failure in failures:
+            for depth in range(len(failure.position.frames)):
+                for slot in self._slots(failure.position, depth):
+                    old = self._join_key(failure.position, depth, slot, epoch - 1)
+                    new = self._join_key(failure.position, depth, slot, epoch)
+                    reopened.setdefault(new, (old, set()))[1].add(slot.member)
+        for new, (old, members) in reopened.items():
+            await self._copy_join(new, old, frozenset(members), epoch)
+
+    async def _copy_join(self, new: Key, old: Key, members: frozenset[int], epoch: int) -> None:
+        item = None
+        for earlier in range(epoch - 1, -1, -1):
+            key = Key(keys.of_epoch(old.pk, earlier), old.sk)
+            item = await self._services.backend.table.get(key)
+            if item is not None:
+                break
+        join = read_join(item)
+        copy = replace(
+            join,
+            succeeded=join.succeeded - members,
+            failed=join.failed - members,
+            pruned=join.pruned - members,
+            totals=Totals(),
+        )
+        values = write_join(copy, self._services.ttl())
+        with suppress(ConditionFailed):
+            await self._services.backend.table.put({"pk": new.pk, "sk": new.sk, **values}, Absent())
+
+    def _slots(self, position: Position, depth: int) -> list[Slot]:
+        width, index = position.frames[depth].width, position.branch[depth][1]
+        return list(climb(width, index, self._services.settings.shard_width))
+
+    def _join_key(self, position: Position, depth: int, slot: Slot, epoch: int) -> Key:
+        run, number = position.run, position.branch[depth][0]
+        return keys.join(
+            run.namespace, run.run_id, position.branch[:depth], number, epoch, slot.level, slot.item
+        )
+
+    async def _send(self, graph: Graph, failure: Failure, epoch: int) -> None:
+        """Make a failed state RETRYING, then send it; not again once a worker has gone on with it."""
+        position, record = failure.position, failure.record
+        run = position.run
+        key = keys.state(run.namespace, run.run_id, position.branch, position.number)
+        failed = AllOf((Equals("t", record.turn), OneOf("st", _REOPENED)))
+        actions = [
+            Set("st", StateStatus.RETRYING.value),
+            Set("a", 0),
+            Set("rt", record.turn),
+            Set("ttl", self._services.ttl()),
+        ]
+        try:
+            await self._services.backend.table.update(key, [*actions, Remove("du")], failed)
+        except ConditionFailed as lost:
+            old = lost.old
+            if old is None or old.get("rt") != old["t"] or old["st"] != StateStatus.RETRYING:
+                return
+        before = replace(record, status=StateStatus.FAILED).totals
+        if record.status is StateStatus.CANCELLED:
+            before = record.totals
+        again = replace(
+            in_epoch(position, epoch),
+            turn=record.turn,
+            attempts=0,
+            first_ms=0,
+            busy_ms=record.busy_ms,
+            write_units=record.write_units,
+            totals=Totals().minus(before),
+        )
+        await self._sender.send_positions(graph, [await self._with_inputs(again)], again=True)
+
+    async def _with_inputs(self, position: Position) -> Position:
+        """The run's first state needs the trigger's inputs; they are in the header."""
+        if position.branch or position.number:
+            return position
+        header = await self._lifecycle.header(position.run.namespace, position.run.run_id)
+        return replace(position, trigger_inputs=header.inputs or {})

@@ -1,0 +1,114 @@
+"""The result of a run that has succeeded: the graph's declared outputs, or those of its first branch's last state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from karman_core.domain import placeholders
+from karman_core.domain.decide import Fork, UniteAtOnce
+from karman_core.domain.definition import JSON
+from karman_core.domain.graph import Graph
+from karman_core.domain.groups import list_group
+from karman_core.domain.messages import GroupRef, RunRef
+from karman_core.domain.placeholders import Many, One, OutputReference, Reference, StoreReference, Template
+from karman_core.domain.records import Record
+from karman_core.engine.outputs import Outputs, OutputStore
+from karman_core.engine.services import Services
+from karman_core.engine.store import RunStore
+from karman_core.engine.walking import Walker
+
+
+@dataclass(slots=True)
+class _FirstBranch:
+    """What the first branch of a run holds: states by identifier, and the groups that it opened."""
+
+    states: dict[str, Record] = field(default_factory=dict)
+    groups: dict[str, GroupRef] = field(default_factory=dict)
+    last: Record | None = None
+
+
+class Results:
+    """Builds results."""
+
+    def __init__(self, services: Services, outputs: OutputStore, walker: Walker) -> None:
+        self._services = services
+        self._outputs = outputs
+        self._walker = walker
+
+    async def of_run(self, graph: Graph, run: RunRef) -> JSON:
+        """The result of a run."""
+        branch = await self._first_branch(graph, run)
+        if not graph.definition.outputs:
+            return await self._last_outputs(branch)
+        template = placeholders.parse(dict(graph.definition.outputs))
+        values = await self._values(graph, run, branch, template)
+        return {
+            name: _resolved(placeholders.parse(value), values)
+            for name, value in graph.definition.outputs.items()
+        }
+
+    async def _first_branch(self, graph: Graph, run: RunRef) -> _FirstBranch:
+        found = _FirstBranch()
+        async for visit in self._walker.branch(graph, self._walker.root(graph, run)):
+            if visit.record is None:
+                break
+            found.states[visit.position.identifier] = found.last = visit.record
+            if isinstance(visit.decision, Fork | UniteAtOnce):
+                width = visit.decision.width if isinstance(visit.decision, Fork) else 0
+                found.groups[visit.position.identifier] = GroupRef(0, visit.position.number, width)
+        return found
+
+    async def _last_outputs(self, branch: _FirstBranch) -> JSON:
+        if branch.last is None:
+            return None
+        outputs = [dict(output) for output in await self._outputs.of_record(branch.last)]
+        return outputs[0] if len(outputs) == 1 else outputs or None
+
+    async def _values(
+        self, graph: Graph, run: RunRef, branch: _FirstBranch, template: Template
+    ) -> dict[Reference, One | Many]:
+        store = RunStore(
+            self._services, run.namespace, run.run_id, graph.definition.store_config.default_values
+        )
+        keys = [reference.key for reference in template.references if isinstance(reference, StoreReference)]
+        stored = await store.read(keys)
+        found: dict[Reference, One | Many] = {}
+        for reference in template.references:
+            if isinstance(reference, StoreReference):
+                if reference.key in stored:
+                    found[reference] = One(stored[reference.key])
+                continue
+            value = await self._value(graph, run, branch, reference)
+            if value is not None:
+                found[reference] = value
+        return found
+
+    async def _value(
+        self, graph: Graph, run: RunRef, branch: _FirstBranch, reference: OutputReference
+    ) -> One | Many | None:
+        united = list_group(graph.groups, None, reference.identifier)
+        if united is not None:
+            group = branch.groups.get(united)
+            if group is None:
+                return None
+            names = frozenset({reference.identifier})
+            outputs: Outputs = (await self._outputs.of_group(graph, run, (), group, names))[
+                reference.identifier
+            ]
+            return Many([output[reference.field] for output in outputs if reference.field in output])
+        record = branch.states.get(reference.identifier)
+        if record is None:
+            return None
+        outputs = await self._outputs.of_record(record)
+        values = [output[reference.field] for output in outputs if reference.field in output]
+        if not values:
+            return None
+        return One(values[0]) if len(outputs) == 1 else Many(values)
+
+
+def _resolved(template: Template, values: dict[Reference, One | Many]) -> JSON:
+    """A declared output; null where a node that it names was not reached (a branch chose another way)."""
+    try:
+        return template.resolve(values.get)
+    except placeholders.Unresolved:
+        return None

@@ -1,0 +1,168 @@
+"""Run headers as items, and what is kept of a run beside it.
+
+A header is written three times at most in a run's life: made, ended, and now and then paused. Status, times and totals
+are attributes; inputs and tags are one JSON text each. The two listing indexes and the sparse `unfinished` one hold
+headers only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from karman_core.domain.definition import JSON
+from karman_core.domain.messages import RunRef
+from karman_core.domain.totals import Totals
+from karman_core.domain.transitions import OPEN_RUNS, RunStatus
+from karman_core.engine import keys
+from karman_core.engine.payloads import dumps, pack, unpack
+from karman_core.ports.table import Action, Add, AllOf, Condition, Equals, Item, OneOf, Remove, Set
+
+OPEN = tuple(sorted(status.value for status in OPEN_RUNS))
+_TIME_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A run, as its header says.
+
+    Attributes:
+        request: hash of what was asked for; another request under the same id is refused.
+        home: the queue for what is asked of the run from outside: that of its first state.
+        timed: whether a time-out was asked for, so that a message at the deadline was sent.
+    """
+
+    run: RunRef
+    status: RunStatus
+    created_ms: int
+    starts_ms: int
+    request: str
+    home: str
+    ended_ms: int | None = None
+    inputs: Mapping[str, JSON] | None = None
+    store: Mapping[str, JSON] | None = None
+    tags: Mapping[str, str] | None = None
+    key: str | None = None
+    trigger: str | None = None
+    totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
+
+
+def request_hash(
+    graph: str, inputs: JSON, store: JSON, start_delay_ms: int, timeout_ms: int | None, tags: JSON
+) -> str:
+    """What makes two triggers of one idempotency key the same request."""
+    text = dumps([graph, _sorted(inputs), _sorted(store), start_delay_ms, timeout_ms, _sorted(tags)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _sorted(value: JSON) -> JSON:
+    if isinstance(value, dict):
+        return [[name, _sorted(value[name])] for name in sorted(value)]
+    return [_sorted(one) for one in value] if isinstance(value, list) else value
+
+
+def header_json(header: Header) -> dict[str, JSON]:
+    """The header as it rides on the first message."""
+    run = header.run
+    return {
+        "run": [run.namespace, run.run_id, run.graph, run.version, run.epoch, run.deadline_ms],
+        "created": header.created_ms,
+        "starts": header.starts_ms,
+        "request": header.request,
+        "home": header.home,
+        "inputs": header.inputs or {},
+        "store": header.store or {},
+        "tags": header.tags or {},
+        "key": header.key,
+        "trigger": header.trigger,
+    }
+
+
+def header_from_json(data: Mapping[str, Any]) -> Header:
+    """The reverse of `header_json`."""
+    return Header(
+        run=RunRef(*data["run"]),
+        status=RunStatus.RUNNING,
+        created_ms=data["created"],
+        starts_ms=data["starts"],
+        request=data["request"],
+        home=data["home"],
+        inputs=data["inputs"],
+        store=data["store"],
+        tags=data["tags"],
+        key=data["key"],
+        trigger=data["trigger"],
+    )
+
+
+def new_header(header: Header) -> dict[str, Any]:
+    """The item of a run that begins."""
+    run, at = header.run, header.created_ms
+    key = keys.run(run.namespace, run.run_id)
+    order = f"{at:0{_TIME_DIGITS}d}#{run.run_id}"
+    item: dict[str, Any] = {
+        "pk": key.pk,
+        "sk": key.sk,
+        "ns": run.namespace,
+        "run": run.run_id,
+        "graph": run.graph,
+        "version": run.version,
+        "epoch": run.epoch,
+        "deadline": run.deadline_ms,
+        "status": RunStatus.RUNNING.value,
+        "created": at,
+        "starts": header.starts_ms,
+        "request": header.request,
+        "home": header.home,
+        "inputs": pack(header.inputs or {}),
+        "by_time_pk": keys.by_time(run.namespace, at),
+        "by_time_sk": order,
+        "by_graph_pk": keys.by_graph(run.namespace, run.graph, at),
+        "by_graph_sk": order,
+        "unfinished_pk": keys.unfinished(run.run_id),
+        "unfinished_sk": order,
+    }
+    optional = {
+        "key": header.key,
+        "trigger": header.trigger,
+        "tags": dumps(header.tags) if header.tags else None,
+    }
+    item.update({name: value for name, value in optional.items() if value is not None})
+    return item
+
+
+def read_header(item: Item) -> Header:
+    """The header that an item (or its copy in an index) holds."""
+    return Header(
+        run=RunRef(item["ns"], item["run"], item["graph"], item["version"], item["epoch"], item["deadline"]),
+        status=RunStatus(item["status"]),
+        created_ms=item["created"],
+        starts_ms=item["starts"],
+        request=item["request"],
+        home=item["home"],
+        ended_ms=item.get("ended"),
+        inputs=unpack(item["inputs"]) if "inputs" in item else None,
+        tags=unpack(item["tags"]) if "tags" in item else None,
+        key=item.get("key"),
+        trigger=item.get("trigger"),
+        totals=Totals(*(item.get(f"n{place}", 0) for place in range(len(Totals._fields)))),
+    )
+
+
+def end_actions(status: RunStatus, at_ms: int, ttl: int, totals: Totals) -> list[Action]:
+    """The update that ends a run: out of the unfinished index, into its retention."""
+    actions: list[Action] = [
+        Set("status", status.value),
+        Set("ended", at_ms),
+        Set("ttl", ttl),
+        Remove("unfinished_pk"),
+        Remove("unfinished_sk"),
+    ]
+    return actions + [Add(f"n{place}", count) for place, count in enumerate(totals) if count]
+
+
+def open_in_epoch(epoch: int) -> Condition:
+    """The run goes on, and in this epoch: a late message of an earlier pass cannot end a retried run."""
+    return AllOf((OneOf("status", OPEN), Equals("epoch", epoch)))

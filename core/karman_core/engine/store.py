@@ -1,0 +1,94 @@
+"""The run's store: JSON values by key, read by inputs and nodes, written with the commits of states.
+
+A write is read, computed and put under the condition that the item's version is still the one that was read, in one
+transaction with the state's record. A deleted key leaves a tombstone, so that neither the graph's default nor the
+trigger's value comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from karman_core.domain.definition import JSON
+from karman_core.domain.errors import ConditionFailed
+from karman_core.domain.outcome import StoreWrite
+from karman_core.domain.store import ABSENT, apply_writes
+from karman_core.engine import keys
+from karman_core.engine.payloads import pack, unpack
+from karman_core.engine.services import Services
+from karman_core.ports.table import Absent, Equals, Item, Key, Put, Query
+
+
+@dataclass(frozen=True, slots=True)
+class RunStore:
+    """The store of one run; `defaults` are the graph's."""
+
+    services: Services
+    namespace: str
+    run_id: str
+    defaults: Mapping[str, JSON]
+
+    async def read(self, names: Iterable[str]) -> dict[str, JSON]:
+        """The values that exist among the keys."""
+        wanted = [self._key(name) for name in dict.fromkeys(names)]
+        items = await self.services.backend.table.batch_get(wanted) if wanted else {}
+        values = {key.sk: self._value(key.sk, items.get(key)) for key in wanted}
+        return {name: value for name, value in values.items() if value is not ABSENT}
+
+    async def read_one(self, name: str) -> JSON:
+        """The value of a key, None when it has none."""
+        return (await self.read([name])).get(name)
+
+    async def everything(self) -> dict[str, JSON]:
+        """Every key and value, defaults included."""
+        values: dict[str, JSON] = dict(self.defaults)
+        cursor = None
+        while True:
+            page = await self.services.backend.table.query(
+                Query(keys.store(self.namespace, self.run_id), cursor=cursor)
+            )
+            values.update({item["sk"]: self._value(item["sk"], item) for item in page.items})
+            cursor = page.cursor
+            if cursor is None:
+                return {name: value for name, value in sorted(values.items()) if value is not ABSENT}
+
+    async def begin(self, values: Mapping[str, JSON]) -> None:
+        """What a trigger gives, written before the run's header; a key that a node has written since is left alone."""
+        for name, value in values.items():
+            with suppress(ConditionFailed):
+                await self.services.backend.table.put(self._item(self._key(name), 1, value), Absent())
+
+    async def writes(self, changes: Iterable[StoreWrite]) -> list[Put]:
+        """The conditional puts that make the changes, from the values as they are now.
+
+        Raises:
+            InvalidInput: an increment of something that is no number, an append to something that is no list.
+        """
+        changes = list(changes)
+        wanted = [self._key(change.key) for change in changes]
+        items = await self.services.backend.table.batch_get(wanted)
+        before = {key.sk: self._value(key.sk, items.get(key)) for key in wanted}
+        after = apply_writes(before, changes)
+        puts = []
+        for name, value in after.items():
+            key = self._key(name)
+            old = items.get(key)
+            version = old["ver"] if old else 0
+            condition = Equals("ver", version) if old else Absent()
+            puts.append(Put(self._item(key, version + 1, value), condition))
+        return puts
+
+    def _key(self, name: str) -> Key:
+        return Key(keys.store(self.namespace, self.run_id), name)
+
+    def _value(self, name: str, item: Item | None) -> Any:
+        if item is None:
+            return self.defaults.get(name, ABSENT)
+        return unpack(item["value"]) if "value" in item else ABSENT
+
+    def _item(self, key: Key, version: int, value: Any) -> dict[str, Any]:
+        item: dict[str, Any] = {"pk": key.pk, "sk": key.sk, "ver": version, "ttl": self.services.ttl()}
+        return item if value is ABSENT else {**item, "value": pack(value)}

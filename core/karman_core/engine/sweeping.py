@@ -1,0 +1,160 @@
+"""The sweeper, hourly: the last guard. It ends runs that are overdue, and sends again what a stalled run is waiting for.
+
+Nothing in the protocol needs it: it is for what the protocol cannot see (a queue that was purged, a message that outlived
+its retention). A redrive walks the run's records and sends a message for each place where something should go on; sending
+too much does no harm, because whoever receives it looks before running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from karman_core.domain.decide import EndBranch, Fork, RunAgain, Wait
+from karman_core.domain.errors import KarmanError
+from karman_core.domain.joins import climb
+from karman_core.domain.messages import Position
+from karman_core.domain.transitions import RunStatus, StateStatus
+from karman_core.engine import keys
+from karman_core.engine.failures import Failures
+from karman_core.engine.graphs import GraphStore
+from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.run_items import Header, read_header
+from karman_core.engine.sending import Sender
+from karman_core.engine.services import Services
+from karman_core.engine.waiting import Waits
+from karman_core.engine.walking import Visit, Walker
+from karman_core.ports.table import UNFINISHED, Query
+
+_MOST_SENT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep did."""
+
+    looked_at: int = 0
+    expired: int = 0
+    redriven: int = 0
+    sent: int = 0
+    failed: int = 0
+
+
+class Sweeper:
+    """Goes through unfinished runs."""
+
+    def __init__(  # noqa: PLR0913  reads everything and sends
+        self,
+        services: Services,
+        *,
+        graphs: GraphStore,
+        lifecycle: Lifecycle,
+        walker: Walker,
+        failures: Failures,
+        waits: Waits,
+        sender: Sender,
+    ) -> None:
+        self._services = services
+        self._graphs = graphs
+        self._lifecycle = lifecycle
+        self._walker = walker
+        self._failures = failures
+        self._waits = waits
+        self._sender = sender
+
+    async def sweep(self) -> SweepReport:
+        """One sweep over all unfinished runs; a run that cannot be looked at is counted and left for the next one."""
+        report = SweepReport()
+        for shard in range(keys.UNFINISHED_SHARDS):
+            async for header in self._unfinished(shard):
+                report = replace(report, looked_at=report.looked_at + 1)
+                try:
+                    report = await self._look_at(header, report)
+                except KarmanError:
+                    report = replace(report, failed=report.failed + 1)
+        return report
+
+    async def _unfinished(self, shard: int) -> AsyncIterator[Header]:
+        cursor = None
+        while True:
+            query = Query(f"unfinished#{shard}", index=UNFINISHED, consistent=False, cursor=cursor)
+            page = await self._services.backend.table.query(query)
+            for item in page.items:
+                yield read_header(item)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def _look_at(self, header: Header, report: SweepReport) -> SweepReport:
+        run, now = header.run, self._services.clock.now_ms()
+        if now >= run.deadline_ms:
+            await self._lifecycle.expire(run.namespace, run.run_id)
+            return replace(report, expired=report.expired + 1)
+        stalled_ms = self._services.settings.stalled_seconds * 1000
+        if header.status is RunStatus.PAUSED or now - header.starts_ms < stalled_ms:
+            return report
+        sent = await self.redrive(header, quiet_ms=stalled_ms)
+        return replace(report, redriven=report.redriven + int(sent > 0), sent=report.sent + sent)
+
+    async def redrive(self, header: Header, *, quiet_ms: int = 0) -> int:
+        """Send again all that a run waits for, unless something has moved in the last `quiet_ms`.
+
+        Returns:
+            How many messages were sent.
+        """
+        graph = await self._graphs.compiled(header.run.namespace, header.run.graph, header.run.version)
+        positions: list[Position] = []
+        latest = header.starts_ms
+        async for visit in self._walker.walk(graph, self._walker.root(graph, header.run)):
+            latest = max(latest, _moved_ms(visit))
+            if len(positions) < _MOST_SENT and await self._open(visit):
+                positions.append(_sendable(visit, header))
+        if self._services.clock.now_ms() - latest < quiet_ms:
+            return 0
+        await self._sender.send_positions(graph, positions, again=True)
+        return len(positions)
+
+    async def _open(self, visit: Visit) -> bool:
+        """Whether something should go on here: nothing recorded, a turn due, a wait, or an end that was not told."""
+        record, position = visit.record, visit.position
+        if record is None:
+            return True
+        match visit.decision:
+            case RunAgain(due_ms):
+                return due_ms <= self._services.clock.now_ms()
+            case Wait():
+                await self._waits.match(
+                    position.run.namespace, position.run.run_id, record.awaiting or "", thorough=True
+                )
+                return False
+            case EndBranch():
+                return await self._untold(position)
+            case Fork():
+                return False
+            case _:
+                return record.status is StateStatus.RUNNING
+
+    async def _untold(self, position: Position) -> bool:
+        """Whether a branch that has ended never arrived at its join, or filled it without anything having followed."""
+        if not position.frames:
+            return True
+        frame, (number, index) = position.frames[-1], position.branch[-1]
+        slot = next(iter(climb(frame.width, index, self._services.settings.shard_width)))
+        parent = replace(position, branch=position.branch[:-1], number=number)
+        join = await self._failures.join(parent, frame.width, level=slot.level, item=slot.item)
+        return not join.holds(slot.member) or (join.full(slot) and join.last == slot.member)
+
+
+def _moved_ms(visit: Visit) -> int:
+    record = visit.record
+    return max(record.started_ms, record.ended_ms, record.due_ms or 0) if record else 0
+
+
+def _sendable(visit: Visit, header: Header) -> Position:
+    """The position as a message would have it: at an ended state, the turn before, so that it is followed again."""
+    position, record = visit.position, visit.record
+    if record is not None and not record.runnable:
+        position = replace(position, turn=record.turn - 1)
+    if not position.branch and not position.number:
+        position = replace(position, trigger_inputs=header.inputs or {})
+    return position

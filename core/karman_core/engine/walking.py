@@ -1,0 +1,206 @@
+"""Walking a run's states from the table alone: what messages carry can be rebuilt from what was committed.
+
+The walk goes through a branch's records in order, with the position that the branch's message had at each; below a fork
+through the group's branches, in order, before what follows the group in the parent branch. Listing, redriving and
+retrying all go this way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from karman_core.domain.decide import Decision, Fork, GoOn, UniteAtOnce, decide
+from karman_core.domain.graph import Graph
+from karman_core.domain.joins import climb
+from karman_core.domain.messages import Position, RunRef
+from karman_core.domain.positions import (
+    branch,
+    fork,
+    go_on,
+    loop_back,
+    run_again,
+    unite,
+    unite_as_member,
+    unite_at_once,
+)
+from karman_core.domain.records import Record
+from karman_core.engine import keys
+from karman_core.engine.join_items import read_join
+from karman_core.engine.outputs import OutputStore, Place
+from karman_core.engine.services import Services
+from karman_core.engine.state_items import read_record
+from karman_core.ports.table import Item, Query
+
+_AHEAD = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A state on the walk: where it stands, its record (None: not recorded yet), and what follows from that."""
+
+    position: Position
+    record: Record | None
+    decision: Decision | None
+
+    @property
+    def place(self) -> Place:
+        """Branch and number."""
+        return self.position.branch, self.position.number
+
+
+class Walker:
+    """Walks runs."""
+
+    def __init__(self, services: Services, outputs: OutputStore) -> None:
+        self._services = services
+        self._outputs = outputs
+
+    def root(self, graph: Graph, run: RunRef) -> Position:
+        """The first position of a run."""
+        return Position(run, (), 0, graph.root)
+
+    async def walk(self, graph: Graph, start: Position, after: Place | None = None) -> AsyncIterator[Visit]:
+        """Every state from a branch's first position on, its sub-branches included; only those after a place, if given."""
+        async for visit in self._branch(graph, start, after, None):
+            yield visit
+
+    async def branch(self, graph: Graph, start: Position) -> AsyncIterator[Visit]:
+        """The states of one branch alone, unites of its groups included."""
+        records = await self.records(start)
+        position: Position | None = start
+        while position is not None:
+            visit = self._visit(graph, position, records.get(position.number))
+            yield visit
+            position = await self._next(graph, visit, records)
+
+    async def records(self, position: Position) -> dict[int, Record]:
+        """The records of a position's branch, by number."""
+        run, found, cursor = position.run, dict[int, Record](), None
+        while True:
+            pk = keys.branch(run.namespace, run.run_id, position.branch)
+            page = await self._services.backend.table.query(Query(pk, prefix="s#", cursor=cursor))
+            found |= {int(item["sk"][2:]): read_record(item) for item in page.items}
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    async def _branch(
+        self, graph: Graph, start: Position, after: Place | None, first: Record | None
+    ) -> AsyncIterator[Visit]:
+        """One branch and all below it; `first` is its first record, if it was read ahead."""
+        records: dict[int, Record] | None = None
+        position: Position | None = start
+        while position is not None:
+            record = first if records is None else records.get(position.number)
+            if records is None and (first is None or _goes_on(graph, first)):
+                records = await self.records(start)
+                record = records.get(position.number)
+            visit = self._visit(graph, position, record)
+            if _comes_after(visit.place, after):
+                yield visit
+            if isinstance(visit.decision, Fork) and record is not None:
+                async for below in self._group(graph, visit, record, visit.decision, after):
+                    yield below
+            position = None if records is None else await self._next(graph, visit, records)
+
+    async def _group(
+        self, graph: Graph, visit: Visit, record: Record, decision: Fork, after: Place | None
+    ) -> AsyncIterator[Visit]:
+        parent = fork(graph, visit.position, record, decision)
+        first = _first_index(visit.place, after)
+        if first is None:
+            return
+        for begin in range(first, decision.width, _AHEAD):
+            starts = [
+                branch(graph, parent, index, decision.starts, None)
+                for index in range(begin, min(begin + _AHEAD, decision.width))
+            ]
+            ahead = await self._outputs.records(visit.position.run, [(start.branch, 0) for start in starts])
+            for start in starts:
+                async for below in self._branch(graph, start, after, ahead.get((start.branch, 0))):
+                    yield below
+        if decision.unite is not None:
+            async for below in self._member_unite(graph, parent, decision, after):
+                yield below
+
+    async def _member_unite(
+        self, graph: Graph, parent: Position, decision: Fork, after: Place | None
+    ) -> AsyncIterator[Visit]:
+        """The unite of an ANY_SUCCESS group, which runs as one more branch, if it was fired."""
+        start = await self.member_unite(graph, parent, decision)
+        if start is not None:
+            async for below in self._branch(graph, start, after, None):
+                yield below
+
+    async def member_unite(self, graph: Graph, parent: Position, decision: Fork) -> Position | None:
+        """The first position of a unite that runs as a member of its group; None if none was fired."""
+        item = await self._join_root(parent, decision.width)
+        if decision.unite is None or item is None or item.get("fi") is None:
+            return None
+        member = branch(graph, parent, item["fi"], decision.starts, None)
+        return unite_as_member(graph, member, decision.unite, item["fi"])
+
+    async def _next(self, graph: Graph, visit: Visit, records: dict[int, Record]) -> Position | None:
+        record, position = visit.record, visit.position
+        if record is None:
+            return None
+        match visit.decision:
+            case GoOn(identifier, looping):
+                if looping:
+                    return loop_back(graph, position, record, None)
+                return go_on(graph, position, record, identifier, None)
+            case UniteAtOnce(identifier):
+                return unite_at_once(graph, position, record, identifier)
+            case Fork(width, starts, name) if name is not None and position.number + 1 in records:
+                parent = fork(graph, position, record, Fork(width, starts, name))
+                member = branch(graph, parent, 0, starts, None)
+                join = read_join(await self._join_root(parent, width))
+                return unite(graph, member, name, parent.frames[-1].totals.plus(join.totals))
+            case _:
+                return None
+
+    async def _join_root(self, parent: Position, width: int) -> Item | None:
+        run = parent.run
+        root = list(climb(width, 0, self._services.settings.shard_width))[-1]
+        for epoch in range(run.epoch, -1, -1):
+            key = keys.join(
+                run.namespace, run.run_id, parent.branch, parent.number, epoch, root.level, root.item
+            )
+            item = await self._services.backend.table.get(key)
+            if item is not None:
+                return item
+        return None
+
+    def _visit(self, graph: Graph, position: Position, record: Record | None) -> Visit:
+        if record is None:
+            return Visit(position, None, None)
+        at = run_again(position, record) if record.runnable else position
+        return Visit(at, record, decide(graph, record))
+
+
+def _goes_on(graph: Graph, record: Record) -> bool:
+    """Whether the branch may have records beyond this first one."""
+    return isinstance(decide(graph, record), GoOn | UniteAtOnce | Fork)
+
+
+def _order(place: Place) -> tuple[tuple[int, int, int], ...]:
+    """States in the order of the walk: a state, then the branches below it, then the next state."""
+    path, number = place
+    return (*((fork_number, 1, index) for fork_number, index in path), (number, 0, 0))
+
+
+def _comes_after(place: Place, after: Place | None) -> bool:
+    return after is None or _order(place) > _order(after)
+
+
+def _first_index(place: Place, after: Place | None) -> int | None:
+    """The first branch of the group at `place` that can hold a state after `after`; None if the group is behind it."""
+    if after is None or _order(place) >= _order(after):
+        return 0
+    path, number = place
+    depth = len(path)
+    below = after[0][depth : depth + 1]
+    if after[0][:depth] == path and below and below[0][0] == number:
+        return below[0][1]
+    return None

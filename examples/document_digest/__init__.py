@@ -1,0 +1,1 @@
+"""An example: readability, keywords and similarities of a folder of documents."""

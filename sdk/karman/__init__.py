@@ -1,0 +1,70 @@
+"""Karman: an orchestrator for agents and data pipelines.
+
+    from karman import Graph, Node
+    from pydantic import BaseModel
+
+    class Greet(Node):
+        class Inputs(BaseModel):
+            name: str
+
+        class Outputs(BaseModel):
+            text: str
+
+        async def execute(self) -> Outputs:
+            return self.Outputs(text=f"Hello, {self.inputs.name}!")
+
+    graph = Graph("greeting")
+    graph.add(Greet, "greet")
+
+Nodes are written here, graphs built here; `karman.testing` runs them in a test, `karman.errors` has all errors.
+"""
+
+from __future__ import annotations
+
+from karman import errors
+from karman._internal.context import Context
+from karman._internal.durations import Duration
+from karman._internal.functions import FunctionNode, NodeLike, node
+from karman._internal.graph import Graph, load_graph
+from karman._internal.node import Node
+from karman._internal.outcomes import Cancelled, Next, Prune, RequeueAfter, WaitFor
+from karman._internal.placed import PlacedNode, Unites
+from karman._internal.references import Reference
+from karman._internal.retry import Retry
+from karman._internal.store import Store
+from karman.errors import InvalidGraph, InvalidInput, InvalidNode, KarmanError, NonRetryable
+from karman_core.domain.definition import GraphDefinition, Overlap, RetryPolicy, RetryStrategy, UniteStrategy
+from karman_core.domain.outcome import Resumption
+
+__all__ = [
+    "Cancelled",
+    "Context",
+    "Duration",
+    "FunctionNode",
+    "Graph",
+    "GraphDefinition",
+    "InvalidGraph",
+    "InvalidInput",
+    "InvalidNode",
+    "KarmanError",
+    "Next",
+    "Node",
+    "NodeLike",
+    "NonRetryable",
+    "Overlap",
+    "PlacedNode",
+    "Prune",
+    "Reference",
+    "RequeueAfter",
+    "Resumption",
+    "Retry",
+    "RetryPolicy",
+    "RetryStrategy",
+    "Store",
+    "UniteStrategy",
+    "Unites",
+    "WaitFor",
+    "errors",
+    "load_graph",
+    "node",
+]

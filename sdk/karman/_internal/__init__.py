@@ -1,0 +1,1 @@
+"""The SDK's own parts. Nothing here is public: import from `karman`, `karman.errors` and `karman.testing`."""

@@ -1,0 +1,77 @@
+"""Every port of the AWS backend on moto, in this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from moto import mock_aws
+from moto.core.models import botocore_stubber
+
+from tests.contract.backends import PORT_NAMES, BackendPorts
+from tests.contract.backends.aws_faults import ANSWERED
+from tests.contract.backends.aws_ports import open_aws
+
+PORTS = frozenset(PORT_NAMES)
+
+_TYPES = (
+    "compares without regard to types: nothing equals null, true equals 1, a text below a number is an error"
+)
+_UNCHECKED = "writes what DynamoDB would refuse"
+_SIZES = "counts the size of an item by its JSON"
+
+GAPS: Mapping[str, str] = {
+    "test_an_action_on_another_type_is_refused": f"{_UNCHECKED}: the other actions of a refused update",
+    "test_malformed_updates_are_refused[index_key_empty]": f"{_UNCHECKED}: an empty key of an index",
+    "test_malformed_updates_are_refused[index_key_of_wrong_type]": f"{_UNCHECKED}: a number as key of an index",
+    "test_a_sum_over_38_digits_is_refused": f"{_UNCHECKED}: a number of 39 digits",
+    "test_conditions_that_fail[equals]": _TYPES,
+    "test_conditions_that_fail[one_of]": _TYPES,
+    "test_conditions_that_fail[less_than]": _TYPES,
+    "test_conditions_on_an_item_that_does_not_exist": _TYPES,
+    "test_checks_of_a_transaction": _TYPES,
+    "test_a_transaction_over_four_megabytes_is_refused": f"{_UNCHECKED}: transactions of any size",
+    "test_an_item_may_have_400_kb_and_no_byte_more": _SIZES,
+    "test_no_write_makes_an_item_too_large": _SIZES,
+}
+
+
+def unavailable() -> str | None:
+    return None
+
+
+@asynccontextmanager
+async def open_ports(tmp_path: Path) -> AsyncIterator[BackendPorts]:
+    with mock_aws():
+        _one_at_a_time()
+        async with open_aws("moto", None, PORTS) as opened:
+            yield opened.ports
+
+
+@cache
+def _one_at_a_time() -> None:
+    """Moto's services keep plain dictionaries: calls in several threads would lose each other's writes.
+
+    And botocore asks all who could answer a request, so moto has to be told which ones have been answered.
+    """
+    lock = threading.Lock()
+    stubber: Any = botocore_stubber
+    carry_out = botocore_stubber.process_request
+
+    def process_request(request: Any) -> Any:
+        if ANSWERED in request.headers:
+            return None
+        if request.headers.get("X-Amz-Target") == b"AmazonSQS.ReceiveMessage" and may_wait(request):
+            return carry_out(request)  # others send while this one waits
+        with lock:
+            return carry_out(request)
+
+    def may_wait(request: Any) -> bool:
+        return bool(json.loads(request.body).get("WaitTimeSeconds"))
+
+    stubber.process_request = process_request
