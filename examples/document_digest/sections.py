@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from .python_prose import python_sections
 from .readability import WORD
-from .web_prose import html_sections
+from .web_prose import html_sections, without_comments
 
 MAX_CHARACTERS = 20_000
 """A longer section is cut between paragraphs, so that a huge file becomes many pieces of work, not a huge one."""
@@ -20,7 +20,6 @@ _RST_UNDERLINE = re.compile(r"^([=\-~^*+#\"'`:.])\1{2,}\s*$")
 _BLOCK_START = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+|^\s*>\s?")
 _TABLE_RULE = re.compile(r"^[\s|:+=-]*$")
 _MARKDOWN = (
-    (re.compile(r"<!--.*?-->", re.DOTALL), " "),
     (re.compile(r"!\[[^\[\]]*\]\([^()]*\)"), " "),  # images
     (re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])"), r"\1"),  # links keep their text
     (re.compile(r"<[^<>\s][^<>]*>"), " "),  # tags and <addresses>
@@ -34,8 +33,8 @@ _RST = (
         ),
         "\n",
     ),
-    (re.compile(r"::[ \t]*\n(?:[ \t]*\n)+(?:[ \t]+\S.*\n?|[ \t]*\n)+"), ".\n\n"),  # literal blocks
     (re.compile(r"^\.\. .*$", re.MULTILINE), ""),  # other directives keep what is indented below them
+    (re.compile(r"::[ \t]*\n(?:[ \t]*\n)+(?:[ \t]+\S.*\n?|[ \t]*\n)+"), ".\n\n"),  # literal blocks
     (re.compile(r"^:[\w -]+:.*$", re.MULTILINE), ""),  # fields
     (re.compile(r":[\w:+.-]+:(?=`)"), ""),  # roles
     (re.compile(r"`{1,2}([^`<]+?)(?:\s*<[^>]*>)?`{1,2}_{0,2}"), r"\1"),
@@ -67,7 +66,9 @@ def _plain(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _markdown(text: str) -> Iterator[tuple[str, str]]:
-    for title, lines in _headed(_outside_fences(text.splitlines()), _MARKDOWN_UNDERLINE, hashes=True):
+    for title, lines in _headed(
+        _outside_fences(without_comments(text).splitlines()), _MARKDOWN_UNDERLINE, hashes=True
+    ):
         yield _cleaned(title, _MARKDOWN), _cleaned("\n".join(map(_as_block, lines)), _MARKDOWN)
 
 

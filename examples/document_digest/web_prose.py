@@ -31,10 +31,16 @@ _INLINE = frozenset(
 def html_sections(text: str) -> Iterator[tuple[str, str]]:
     """Title and prose of each section. Broken markup gives what a forgiving reader sees."""
     reader = _Reader()
-    reader.feed(text)
+    reader.feed(without_comments(text))
     reader.close()
     for title, prose in reader.sections:
         yield " ".join("".join(title).split()), "".join(prose)
+
+
+def without_comments(text: str) -> str:
+    """The text without `<!-- ... -->`; in one pass, also where many are opened and none is closed."""
+    before, *rest = text.split("<!--")
+    return before + "".join(part.partition("-->")[2] for part in rest)
 
 
 class _Reader(HTMLParser):

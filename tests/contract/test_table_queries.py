@@ -71,7 +71,7 @@ async def test_a_partition_without_items(table: Table) -> None:
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-async def test_a_prefix(table: Table, reverse: bool) -> None:
+async def test_a_prefix(table: Table, *, reverse: bool) -> None:
     await put_all(table, SORT_KEYS)
 
     for prefix in ["a", "a#", "a#1", "b", "c", "ä", "\uffff", "\U0001f600", "\U0010ffff"]:
@@ -93,7 +93,7 @@ async def test_a_prefix_at_the_edges_of_unicode(table: Table) -> None:
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-async def test_a_range_includes_both_ends(table: Table, reverse: bool) -> None:
+async def test_a_range_includes_both_ends(table: Table, *, reverse: bool) -> None:
     await put_all(table, SORT_KEYS)
     ranges = [
         ("a#", "b"),

@@ -147,11 +147,10 @@ async def test_a_transaction_over_four_megabytes_is_refused(table: Table) -> Non
 async def test_a_conflict_can_be_tried_again(table: Table, faults: Faults) -> None:
     faults.conflict_next(1)
 
-    try:
+    with pytest.raises(TransactionConflict) as conflict:
         await table.transact([Put(item(A)), Put(item(B))])
-    except TransactionConflict as conflict:
-        assert conflict.retryable
-        assert await table.batch_get(ALL) == {}
-        await table.transact([Put(item(A)), Put(item(B))])
+    assert conflict.value.retryable
+    assert await table.batch_get(ALL) == {}
+    await table.transact([Put(item(A)), Put(item(B))])
 
     assert len(await table.batch_get(ALL)) == 2

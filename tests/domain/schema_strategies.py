@@ -75,11 +75,13 @@ def _array(draw: st.DrawFn, value: list[Any], inner: Any) -> dict[str, Any]:
     if draw(st.booleans()):
         schema["minItems"] = draw(st.integers(0, len(value)))
     if draw(st.booleans()):
-        count = draw(st.integers(0, len(value)))
+        count = draw(st.integers(1, len(value)))
         schema["prefixItems"] = [inner(item) for item in value[:count]]
         if count == len(value) and draw(st.booleans()):
             schema["items"] = False
-    elif len(value) == 1 and draw(st.booleans()):
+    if draw(st.booleans()):
+        schema["maxItems"] = draw(st.integers(len(value), len(value) + 1))
+    if len(value) == 1 and "prefixItems" not in schema:
         schema["items"] = inner(value[0])
     return schema
 

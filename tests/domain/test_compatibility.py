@@ -85,13 +85,15 @@ def record(*needed: str, **properties: Any) -> dict[str, Any]:
         (
             {"type": "array", "minItems": 2},
             {"type": "array", "prefixItems": [TEXT], "items": False},
-            "no list of more than 1 is wanted",
+            "no list of 2 is wanted",
         ),
         (
             {"type": "array", "prefixItems": [TEXT], "items": False},
             {"type": "array", "minItems": 2},
-            "no list of more than 1 is given",
+            "no list of 2 is given",
         ),
+        ({"type": "array", "minItems": 5}, {"type": "array", "maxItems": 4}, "no list of 5 is wanted"),
+        ({"type": "array", "maxItems": 4}, {"type": "array", "minItems": 5}, "no list of 5 is given"),
         ({"type": "array", "items": [TEXT]}, {"type": "array", "items": [WHOLE]}, "in the items, a string"),
         ({"type": "string", "nullable": False}, NULL, "a string is given where null"),
         ({"$ref": "#/$defs/A", "$defs": {"A": TEXT}}, WHOLE, "a string is given"),

@@ -1,8 +1,8 @@
 """Where a state is: the path of its branch and its number in the branch. Ids come from these, never from chance.
 
-A branch is named by the forks above it: `((3, 17), (5, 2))` is branch 2 of the group that state number 5 opened in branch
-17 of the group that state number 3 of the first branch opened. Numbers count the states of a branch from 0, so that a
-loop's second round has other ids than its first. Deciding again, after a crash, therefore gives the same ids.
+A branch is named by the forks above it: `((3, 17), (5, 2))` is branch 2 of the group that state number 5 opened in
+branch 17 of the group that state number 3 of the first branch opened. Numbers count the states of a branch from 0, so
+that a loop's second round has other ids than its first. Deciding again, after a crash, therefore gives the same ids.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def state_id(run_id: str, branch: Branch, number: int) -> str:
 
 def parse_state_id(text: str) -> tuple[str, Branch, int]:
     """Run id, branch and number of a state id. Raises ValueError for anything else."""
-    parts = text.rsplit("-", 2)
-    if len(parts) != 3 or not parts[0] or not (parts[2].isascii() and parts[2].isdigit()):
+    run_id, path, number = ([""] * 3 + text.rsplit("-", 2))[-3:]
+    if not run_id or not (number.isascii() and number.isdigit()):
         message = f"not a state id: {text!r}"
         raise ValueError(message)
-    return parts[0], parse_branch(parts[1].replace("_", "/")), int(parts[2])
+    return run_id, parse_branch(path.replace("_", "/")), int(number)

@@ -104,19 +104,16 @@ class _Comparison:
             elif reason := self.clash(inside, place, depth=depth, alone=True):
                 yield f"in '{name}', {reason}"
 
-    def _array_reasons(
-        self, given: Mapping[str, JSON], wanted: Mapping[str, JSON], depth: int
-    ) -> Iterator[str]:
-        first, rest = schemas.item_schemas(given)
-        wanted_first, wanted_rest = schemas.item_schemas(wanted)
-        sure = max(_count(given, "minItems"), _count(wanted, "minItems"), 1)
-        for index in range(min(sure, max(len(first), len(wanted_first)) + 1)):
-            inside = first[index] if index < len(first) else rest
-            place = wanted_first[index] if index < len(wanted_first) else wanted_rest
+    def _array_reasons(self, given: Mapping[str, JSON], wanted: Mapping[str, JSON], depth: int) -> Iterator[str]:
+        given_least, wanted_least = schemas.count(given, "minItems", 0), schemas.count(wanted, "minItems", 0)
+        listed = max(len(schemas.first_items(given)), len(schemas.first_items(wanted)))
+        sure = max(given_least, wanted_least, 1)
+        for index in (*range(min(sure - 1, listed + 1)), sure - 1):
+            inside, place = schemas.item(given, index), schemas.item(wanted, index)
             if inside is False or place is False:
-                ends, other = ("given", wanted) if inside is False else ("wanted", given)
-                if index < _count(other, "minItems"):
-                    yield f"no list of more than {index} is {ends}"
+                ends, least = ("given", wanted_least) if inside is False else ("wanted", given_least)
+                if index < least:
+                    yield f"no list of {least} is {ends}"
                 return
             if reason := self.clash(inside, place, depth=depth, alone=True):
                 yield f"in the items, {reason}"
@@ -142,11 +139,6 @@ def _property(part: Mapping[str, JSON], name: str, *, default: bool) -> Any:  # 
     if name in listed:
         return listed[name]
     return ANY if "patternProperties" in part else part.get("additionalProperties", default)
-
-
-def _count(part: Mapping[str, JSON], keyword: str) -> int:
-    found = part.get(keyword)
-    return found if isinstance(found, int) else 0
 
 
 def _format_reasons(given: Mapping[str, JSON], wanted: Mapping[str, JSON]) -> Iterator[str]:

@@ -1,5 +1,7 @@
-"""What follows a committed record. Pure, and a function of the graph version and the record alone: whoever decides
-again, after a crash or having lost the commit, decides the same.
+"""What follows a committed record.
+
+Pure, and a function of the graph version and the record alone: whoever decides again, after a crash or having lost the
+commit, decides the same.
 """
 
 from __future__ import annotations

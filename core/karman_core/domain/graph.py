@@ -137,7 +137,9 @@ def _fields(reads: Mapping[str, tuple[OutputReference, ...]]) -> dict[str, froze
     return {name: frozenset(found) for name, found in fields.items()}
 
 
-def _list_reads(groups: Groups, reads: Mapping[str, tuple[OutputReference, ...]]) -> dict[tuple[str, str], str]:
+def _list_reads(
+    groups: Groups, reads: Mapping[str, tuple[OutputReference, ...]]
+) -> dict[tuple[str, str], str]:
     found = {}
     for reader, references in reads.items():
         for reference in references:
@@ -168,7 +170,8 @@ def _needs(
     _spread(shape, backs, groups)
     return {
         name: Needs(
-            frozenset(topology.members(shape, outputs[number])), frozenset(topology.members(shape, groups[number]))
+            frozenset(topology.members(shape, outputs[number])),
+            frozenset(topology.members(shape, groups[number])),
         )
         for name, number in shape.numbers.items()
     }

@@ -1,8 +1,9 @@
 """Join arithmetic: which item of a group's join tree a branch arrives at, and what a full item means.
 
-Branches of a group arrive at join items of at most `arity` members. When a group is wider, full items arrive at items of
-the next level, and so on up to one root item. A member enters one of three sets (succeeded, failed, pruned), once; the
-item is full when the sets together hold as many members as it has, and only the member that came last acts on that.
+Branches of a group arrive at join items of at most `arity` members. When a group is wider, full items arrive at items
+of the next level, and so on up to one root item. A member enters one of three sets (succeeded, failed, pruned), once;
+the item is full when the sets together hold as many members as it has, and only the member that came last acts on
+that.
 
 An ANY_SUCCESS unite runs as one more member of the root item, beside the branches, from the first success on.
 """

@@ -1,4 +1,6 @@
-"""Messages: what rides on a task queue. A message is lease and outbox at once, so it carries all that its position needs.
+"""Messages: what rides on a task queue.
+
+A message is lease and outbox at once, so it carries all that its position needs.
 
 Four kinds: `Advance` (go on with a branch at a position), `Range` (send the branches of one shard of a wide fork),
 `Command` (something asked from outside, or by a timer), and anything else, which is foreign. Bodies are JSON with a
@@ -229,7 +231,9 @@ def _position(position: Position) -> dict[str, Any]:
         "n": position.number,
         "i": position.identifier,
         "t": position.turn,
-        "f": [[frame.identifier, frame.width, frame.totals, _scope(frame.scope)] for frame in position.frames],
+        "f": [
+            [frame.identifier, frame.width, frame.totals, _scope(frame.scope)] for frame in position.frames
+        ],
         "s": _scope(position.scope),
         "c": position.totals,
         "p": [position.attempts, position.first_ms, position.busy_ms, position.write_units],
@@ -291,7 +295,11 @@ def _decode(data: dict[str, Any]) -> Message:
         )
     then = data["then"]
     return Command(
-        CommandKind(kind), str(data["ns"]), str(data["id"]), dict(data["args"]), _read_position(then) if then else None
+        CommandKind(kind),
+        str(data["ns"]),
+        str(data["id"]),
+        dict(data["args"]),
+        _read_position(then) if then else None,
     )
 
 
@@ -300,13 +308,16 @@ def _read_position(data: Mapping[str, Any], *, extra_frames: int = 0) -> Positio
     attempts, first_ms, busy_ms, write_units = map(int, data["p"])
     branch = parse_branch(data["b"])
     frames = tuple(
-        Frame(str(name), int(width), _read_totals(totals), _read_scope(scope)) for name, width, totals, scope in data["f"]
+        Frame(str(name), int(width), _read_totals(totals), _read_scope(scope))
+        for name, width, totals, scope in data["f"]
     )
     if len(frames) != len(branch) + extra_frames:
         reason = "its groups do not match its branch"
         raise ForeignMessage(reason)
     return Position(
-        run=RunRef(str(data["ns"]), str(data["id"]), str(graph), int(version), int(data["e"]), int(data["dl"])),
+        run=RunRef(
+            str(data["ns"]), str(data["id"]), str(graph), int(version), int(data["e"]), int(data["dl"])
+        ),
         branch=branch,
         number=int(data["n"]),
         identifier=str(data["i"]),

@@ -1,6 +1,6 @@
 """From one position to the next: going on, looping, forking, uniting. Pure; the engine only carries positions about.
 
-A Range's parent position has the forking state's branch and number, but the frames of its branches: one more than pairs.
+A Range's parent position has the forking state's branch and number, but its branches' frames: one more than pairs.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ def carried(graph: Graph, identifier: str, output: Mapping[str, JSON]) -> dict[s
 def go_on(
     graph: Graph, position: Position, record: Record, identifier: str, values: Mapping[str, JSON] | None
 ) -> Position:
-    """The next state of the same branch, after `record` at `position`; `values` are the record's, if they ride along."""
+    """The next state of the same branch; `values` are of the record at `position`, if they ride along."""
     own = OutputRef(len(position.branch), position.number, 0, values)
     scope = _reading(graph, position.scope, identifier, position.identifier, own)
     return _next_state(position, record, identifier, scope)
 
 
-def loop_back(graph: Graph, position: Position, record: Record, values: Mapping[str, JSON] | None) -> Position:
+def loop_back(
+    graph: Graph, position: Position, record: Record, values: Mapping[str, JSON] | None
+) -> Position:
     """The state that a loop edge leads to; the round is counted."""
     target = record.chosen or ""
     edge = loop_edge(position.identifier, target)
@@ -110,9 +112,7 @@ def unite_as_member(graph: Graph, member: Position, identifier: str, fired: int)
 
 
 def _blank(position: Position) -> Position:
-    return replace(
-        position, turn=0, attempts=0, first_ms=0, busy_ms=0, write_units=0, trigger_inputs=None
-    )
+    return replace(position, turn=0, attempts=0, first_ms=0, busy_ms=0, write_units=0, trigger_inputs=None)
 
 
 def run_again(position: Position, record: Record) -> Position:

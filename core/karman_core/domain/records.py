@@ -11,7 +11,7 @@ from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
 
 FULL_ATTEMPTS = 20
-"""Failed attempts whose tracebacks are kept; later ones keep kind and a short message, so that the record stays small."""
+"""Failed attempts whose tracebacks are kept; later ones keep a short message alone, so that the record stays small."""
 
 MESSAGE_CHARACTERS = 2_000
 SHORT_CHARACTERS = 200

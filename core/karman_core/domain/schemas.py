@@ -98,11 +98,26 @@ def required(part: Mapping[str, JSON]) -> list[str]:
     return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
-def item_schemas(part: Mapping[str, JSON]) -> tuple[list[Any], Any]:
-    """The schemas of a list's first items, and that of all after them."""
-    if isinstance(part.get("items"), list):  # up to draft 2019-09
-        return part["items"], part.get("additionalItems", True)
-    return _schemas(part, "prefixItems"), part.get("items", True)
+def first_items(part: Mapping[str, JSON]) -> list[Any]:
+    """The schemas of a list's first items, where a part has one for each."""
+    items = part.get("items")
+    return items if isinstance(items, list) else _schemas(part, "prefixItems")  # a list up to draft 2019-09
+
+
+def item(part: Mapping[str, JSON], index: int) -> Any:  # noqa: ANN401  a schema or what stands for one
+    """The schema of a list's item; False if no list is that long."""
+    first = first_items(part)
+    if index >= count(part, "maxItems", index + 1):
+        return False
+    if index < len(first):
+        return first[index]
+    return part.get("additionalItems" if isinstance(part.get("items"), list) else "items", True)
+
+
+def count(part: Mapping[str, JSON], keyword: str, default: int) -> int:
+    """The number that a keyword gives."""
+    found = part.get(keyword)
+    return found if isinstance(found, int) else default
 
 
 def types(part: Mapping[str, JSON]) -> frozenset[str]:
@@ -203,15 +218,15 @@ def _step(root: Schema, schema: Schema, part: Part, seen: set[int], *, alone: bo
             options = [step for step in steps if step is not None]
             if not options:
                 return None
-            found.append(options[0] if len(options) == 1 else {"anyOf": options})
+            vague = ANY in options or True in options
+            found.append(ANY if vague else options[0] if len(options) == 1 else {"anyOf": options})
     told = [inside for inside in found if inside not in (ANY, True)]
     return told[0] if len(told) == 1 else {"allOf": told} if told else ANY
 
 
 def _inside(candidate: Mapping[str, JSON], part: Part, *, only: bool) -> Schema | None:
     if isinstance(part, int):
-        first, rest = item_schemas(candidate)
-        inside = first[part] if part < len(first) else rest
+        inside = item(candidate, part)
         return None if inside is False or "array" not in types(candidate) else inside
     if "object" not in types(candidate):
         return None

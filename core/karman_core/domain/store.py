@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from karman_core.domain.definition import JSON
 from karman_core.domain.errors import InvalidInput
 from karman_core.domain.outcome import StoreAppend, StoreDelete, StoreIncrement, StoreSet, StoreWrite
 
@@ -29,7 +30,7 @@ def apply_writes(values: Mapping[str, Any], writes: Iterable[StoreWrite]) -> dic
     return after
 
 
-def _apply(write: StoreWrite, old: Any) -> Any:
+def _apply(write: StoreWrite, old: JSON) -> JSON:
     match write:
         case StoreSet(_, value):
             return value

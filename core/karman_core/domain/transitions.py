@@ -43,7 +43,9 @@ STATE_TRANSITIONS: Mapping[StateStatus, frozenset[StateStatus]] = {
     _S.QUEUED: frozenset(
         {_S.QUEUED, _S.RUNNING, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
     ),
-    _S.RUNNING: frozenset({_S.QUEUED, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}),
+    _S.RUNNING: frozenset(
+        {_S.QUEUED, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
+    ),
     _S.WAITING: frozenset({_S.READY}),
     _S.READY: frozenset(
         {_S.QUEUED, _S.RUNNING, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
@@ -60,9 +62,11 @@ STATE_TRANSITIONS: Mapping[StateStatus, frozenset[StateStatus]] = {
 """From a state's recorded status to the next. FAILED and CANCELLED go on only when their run is retried."""
 
 RUNNABLE_STATES: frozenset[StateStatus] = frozenset({_S.QUEUED, _S.RUNNING, _S.READY, _S.RETRYING})
-"""A record with one of these has no outcome for its turn: whoever holds the turn's message runs the node and commits."""
+"""A record with one of these has no outcome for its turn: who holds the turn's message runs the node and commits."""
 
-ENDED_STATES: frozenset[StateStatus] = frozenset({_S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.CANCELLED, _S.TIMED_OUT})
+ENDED_STATES: frozenset[StateStatus] = frozenset(
+    {_S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.CANCELLED, _S.TIMED_OUT}
+)
 
 _R = RunStatus
 RUN_TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {

@@ -35,7 +35,7 @@ from karman_core.ports.table import Query
 class Advancer:
     """Goes on with branches."""
 
-    def __init__(  # noqa: PLR0913  the one place where the parts of the loop meet
+    def __init__(
         self,
         services: Services,
         *,

@@ -1,5 +1,7 @@
-"""Commands: what is asked of a run from outside or by a timer. Each is applied by compare-and-set, so applying one twice,
-or by two workers at once, does what applying it once does."""
+"""Commands: what is asked of a run from outside or by a timer.
+
+Each is applied by compare-and-set, so applying one twice, or by two workers at once, does what applying it once does.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,10 @@ class Commands:
         self._waits = waits
         self._reopener = reopener
 
-    async def apply(self, command: Command, queue: str, *, thorough: bool) -> None:
+    async def apply(self, command: Command, *, thorough: bool) -> None:
         """Do what is asked.
 
         Args:
-            queue: where the command came from.
             thorough: it may have been applied in part before.
         """
         namespace, run_id, arguments = command.namespace, command.run_id, command.arguments

@@ -35,7 +35,7 @@ from karman_core.engine.store import RunStore
 from karman_core.ports.table import Absent, Item, Put, Update, Write
 
 _INPUTS_BESIDE_BYTES = 700
-"""Inputs are kept in the record while record and inputs share one write unit; else they are resolved again to be shown."""
+"""Inputs are kept in the record while both share one write unit; larger ones are not kept."""
 
 _INPUTS_OF_FAILURES_BYTES = 8_192
 _CONFLICT_TRIES = 200

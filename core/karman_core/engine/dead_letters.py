@@ -1,7 +1,7 @@
 """Dead letters: messages that were delivered too often. Each ends in a record, or stays for people to look at.
 
-The walk is the same as a worker's. A failure is put only at the first state without an outcome; what follows is followed,
-so the run ends although the message could not be worked on.
+The walk is the same as a worker's. A failure is put only at the first state without an outcome; what follows is
+followed, so the run ends although the message could not be worked on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from karman_core.ports.queue import Incoming
 class DeadLetters:
     """Takes dead messages."""
 
-    def __init__(  # noqa: PLR0913  a dead message may be of any kind
+    def __init__(
         self,
         services: Services,
         *,
@@ -60,7 +60,7 @@ class DeadLetters:
                 )
                 await self._sender.expand(graph, decoded, again=True)
             case Command():
-                await self._commands.apply(decoded, queue, thorough=True)
+                await self._commands.apply(decoded, thorough=True)
         return True
 
     async def _fail(self, queue: str, message: Advance) -> None:

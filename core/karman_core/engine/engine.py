@@ -135,7 +135,7 @@ class Engine:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    async def trigger(  # noqa: PLR0913  what a trigger may say
+    async def trigger(
         self,
         namespace: str,
         graph: str,
@@ -219,7 +219,7 @@ class Engine:
         arguments = {"epoch": header.run.epoch + 1}
         command = Command(CommandKind.RETRY, namespace, run_id, arguments)
         await self._parts.sender.command(header.home, command)
-        await self._parts.commands.apply(command, header.home, thorough=False)
+        await self._parts.commands.apply(command, thorough=False)
         return await self.get_run(namespace, run_id)
 
     async def _command(self, namespace: str, run_id: str, kind: CommandKind, after: RunStatus) -> RunView:
@@ -229,14 +229,14 @@ class Engine:
             raise Conflict(f"Run '{run_id}' has ended: {header.status.value}.")
         command = Command(kind, namespace, run_id)
         await self._parts.sender.command(header.home, command)
-        await self._parts.commands.apply(command, header.home, thorough=False)
+        await self._parts.commands.apply(command, thorough=False)
         return await self.get_run(namespace, run_id)
 
     async def get_run(self, namespace: str, run_id: str) -> RunView:
         """A run. Raises NotFound."""
         return await self._parts.reader.get_run(namespace, run_id)
 
-    async def list_runs(  # noqa: PLR0913  filters
+    async def list_runs(
         self,
         namespace: str,
         *,
@@ -251,7 +251,7 @@ class Engine:
             namespace, graph=graph, status=status, since_ms=since_ms, limit=limit, cursor=cursor
         )
 
-    async def list_states(  # noqa: PLR0913  filters
+    async def list_states(
         self,
         namespace: str,
         run_id: str,
@@ -298,19 +298,22 @@ class Engine:
         redelivered = message.receive_count > 1
         match decoded:
             case Advance():
-                await self._advance(queue, decoded, redelivered, stopping, until_ms)
+                await self._advance(
+                    queue, decoded, redelivered=redelivered, stopping=stopping, until_ms=until_ms
+                )
             case Range():
                 run = decoded.parent.run
                 graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
                 await self._parts.sender.expand(graph, decoded, again=redelivered)
             case Command():
-                await self._parts.commands.apply(decoded, queue, thorough=redelivered)
+                await self._parts.commands.apply(decoded, thorough=redelivered)
         return Disposition.DONE
 
     async def _advance(
         self,
         queue: str,
         message: Advance,
+        *,
         redelivered: bool,
         stopping: Callable[[], bool],
         until_ms: int | None,

@@ -31,7 +31,7 @@ from karman_core.ports.table import Action, Add, Item, Remove, Set
 class Runner:
     """Runs states with this worker's executor."""
 
-    def __init__(  # noqa: PLR0913  the parts of one execution meet here
+    def __init__(
         self,
         services: Services,
         *,
@@ -155,7 +155,7 @@ class Runner:
         instance = graph.instances[position.identifier]
         return await self._registry.get(instance.namespace or position.run.namespace, instance.node_name)
 
-    async def _execution(  # noqa: PLR0913  what one execution is made of
+    async def _execution(
         self,
         task: Task,
         graph: Graph,

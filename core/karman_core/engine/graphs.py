@@ -6,7 +6,7 @@ import hashlib
 from collections import OrderedDict
 from typing import Any
 
-from karman_core.domain.definition import GraphDefinition
+from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import ConditionFailed, NotFound, PayloadTooLarge, Problem
 from karman_core.domain.graph import Graph, compile_graph
 from karman_core.engine import keys
@@ -54,7 +54,7 @@ class GraphStore:
             return _view(namespace, item)
 
     def _version_item(
-        self, namespace: str, name: str, version: int, body: Any, problems: tuple[Problem, ...]
+        self, namespace: str, name: str, version: int, body: JSON, problems: tuple[Problem, ...]
     ) -> dict[str, Any]:
         packed = pack(body)
         if packed_size(packed) > _MAX_BYTES:

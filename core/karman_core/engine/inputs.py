@@ -38,7 +38,7 @@ class InputResolver:
         """
         templates = graph.inputs[position.identifier]
         given = position.trigger_inputs or {}
-        reads = [read for read in graph.output_reads(position.identifier)]
+        reads = graph.output_reads(position.identifier)
         scalars = await self._scalars(graph, position, reads, local)
         lists = await self._lists(graph, position, reads)
         stored = await store.read(graph.store_keys[position.identifier])

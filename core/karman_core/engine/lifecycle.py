@@ -1,6 +1,7 @@
-"""The life of a run: begun, ended, cancelled, paused, resumed. Every change of status is one compare-and-set of the header.
+"""The life of a run: begun, ended, cancelled, paused, resumed.
 
-Events are published after the change, and again whenever a later delivery finds the change done: at least once.
+Every change of status is one compare-and-set of the header. Events are published after the change, and again whenever
+a later delivery finds the change done: at least once.
 """
 
 from __future__ import annotations

@@ -99,9 +99,7 @@ class OutputStore:
                 if record.identifier in wanted and record.status is StateStatus.SUCCEEDED:
                     found[record.identifier][place[0]] = record
                 decision = decide(graph, record)
-                frontier += [
-                    after for after in following(graph, place, decision) if _leads(graph, decision, wanted)
-                ]
+                frontier += [after for after in following(place, decision) if _leads(graph, decision, wanted)]
         return {name: await self._flatten(records) for name, records in found.items()}
 
     async def _flatten(self, records: Mapping[Branch, Record]) -> list[Mapping[str, JSON]]:
@@ -111,7 +109,7 @@ class OutputStore:
         return outputs
 
 
-def following(graph: Graph, place: Place, decision: Decision) -> list[Place]:
+def following(place: Place, decision: Decision) -> list[Place]:
     """The places where states may stand that follow a record; not all of them need to exist."""
     branch, number = place
     match decision:

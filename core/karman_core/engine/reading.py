@@ -33,12 +33,13 @@ from karman_core.ports.table import BY_GRAPH, BY_TIME, Index, Query
 _PAGE = 100
 _MAX_LIMIT = 1000
 _MAX_DAYS = 400
+_CURSOR_PARTS = 2
 
 
 class Reader:
     """Builds the views of runs and states."""
 
-    def __init__(  # noqa: PLR0913  everything that a view is put together from
+    def __init__(
         self,
         services: Services,
         *,
@@ -81,7 +82,7 @@ class Reader:
         page = await self._services.backend.table.query(Query(pk, prefix="s#", reverse=True, limit=1))
         return any(item["st"] == StateStatus.WAITING for item in page.items)
 
-    async def list_runs(  # noqa: PLR0913  filters
+    async def list_runs(
         self,
         namespace: str,
         *,
@@ -116,7 +117,7 @@ class Reader:
         more = day >= oldest // keys.DAY_MS and len(found) >= limit
         return RunsPage(tuple(found), _runs_cursor(day, inner) if more else None)
 
-    async def list_states(  # noqa: PLR0913  filters
+    async def list_states(
         self,
         namespace: str,
         run_id: str,
@@ -231,7 +232,7 @@ def _decode(cursor: str) -> list[JSON]:
         value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
     except ValueError as error:
         raise InvalidRequest("The cursor is none that this listing gave; begin without one.") from error
-    if not isinstance(value, list) or len(value) != 2:
+    if not isinstance(value, list) or len(value) != _CURSOR_PARTS:
         raise InvalidRequest("The cursor is none that this listing gave; begin without one.")
     return value
 

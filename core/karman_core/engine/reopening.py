@@ -1,8 +1,8 @@
 """Retrying a run that has FAILED: its failed states run again, in a new epoch.
 
-Join items carry the epoch in their keys. Those on the way from a failed state up to the root are copied to the new epoch,
-without the members that are run again and with zero totals; only then is work sent. What a state had counted before is
-taken off where it starts again, so the sum over epochs counts each state once.
+Join items carry the epoch in their keys. Those on the way from a failed state up to the root are copied to the new
+epoch, without the members that are run again and with zero totals; only then is work sent. What a state had counted
+before is taken off where it starts again, so the sum over epochs counts each state once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _REOPENED = (StateStatus.FAILED.value, StateStatus.CANCELLED.value)
 class Reopener:
     """Opens a new epoch of a run."""
 
-    def __init__(  # noqa: PLR0913  reads, changes and sends
+    def __init__(
         self,
         services: Services,
         *,

@@ -1,5 +1,8 @@
-"""Sending work: each position to the queue of the runtime that runs its node, late ones through timers, wide forks as
-ranges that workers expand."""
+"""Sending work.
+
+Each position goes to the queue of the runtime that runs its node, late ones through timers, wide forks as ranges that
+workers expand.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every use case works with: the ports, the clock and chance, the settings, and the caches of what rarely changes."""
+"""What every use case works with: the ports, the clock and chance, and the settings."""
 
 from __future__ import annotations
 

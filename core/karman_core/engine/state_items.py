@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from karman_core.domain.definition import JSON
 from karman_core.domain.errors import Conflict
 from karman_core.domain.records import Attempt, Record
 from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
@@ -132,7 +133,7 @@ def _signals(item: Item) -> tuple[tuple[str, str, str], ...]:
     return tuple((one, name, run) for one, name, run in json.loads(item["sg"])) if "sg" in item else ()
 
 
-def _size(value: Any) -> int:
+def _size(value: JSON) -> int:
     if isinstance(value, int):
         return 8
     return packed_size(value)

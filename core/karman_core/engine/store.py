@@ -84,11 +84,11 @@ class RunStore:
     def _key(self, name: str) -> Key:
         return Key(keys.store(self.namespace, self.run_id), name)
 
-    def _value(self, name: str, item: Item | None) -> Any:
+    def _value(self, name: str, item: Item | None) -> JSON:
         if item is None:
             return self.defaults.get(name, ABSENT)
         return unpack(item["value"]) if "value" in item else ABSENT
 
-    def _item(self, key: Key, version: int, value: Any) -> dict[str, Any]:
+    def _item(self, key: Key, version: int, value: JSON) -> dict[str, Any]:
         item: dict[str, Any] = {"pk": key.pk, "sk": key.sk, "ver": version, "ttl": self.services.ttl()}
         return item if value is ABSENT else {**item, "value": pack(value)}

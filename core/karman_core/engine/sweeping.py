@@ -1,8 +1,10 @@
-"""The sweeper, hourly: the last guard. It ends runs that are overdue, and sends again what a stalled run is waiting for.
+"""The sweeper, hourly: the last guard.
 
-Nothing in the protocol needs it: it is for what the protocol cannot see (a queue that was purged, a message that outlived
-its retention). A redrive walks the run's records and sends a message for each place where something should go on; sending
-too much does no harm, because whoever receives it looks before running.
+It ends runs that are overdue, and sends again what a stalled run is waiting for.
+
+Nothing in the protocol needs it: it is for what the protocol cannot see (a queue that was purged, a message that
+outlived its retention). A redrive walks the run's records and sends a message for each place where something should
+go on; sending too much does no harm, because whoever receives it looks before running.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class SweepReport:
 class Sweeper:
     """Goes through unfinished runs."""
 
-    def __init__(  # noqa: PLR0913  reads everything and sends
+    def __init__(
         self,
         services: Services,
         *,

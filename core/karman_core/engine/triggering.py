@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from karman_core.domain.cron import trigger_name
 from karman_core.domain.definition import JSON, Overlap
 from karman_core.domain.errors import Conflict, InvalidGraph, InvalidInput, NotFound, PayloadTooLarge, Problem
-from karman_core.domain.cron import trigger_name
 from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Advance, Command, CommandKind, Position, RunRef
 from karman_core.domain.run_inputs import run_problems

@@ -1,8 +1,8 @@
 """Waits and signals. Both sides write first and look second, with consistent reads, so that one of them sees the other.
 
-The pairing is one transaction: the signal from unused to used by this state and turn, the state from WAITING to READY with
-the payload. A time-out is the same change of the state. Whoever sees READY sends the state's next turn; sending twice does
-no harm, since the turn commits once.
+The pairing is one transaction: the signal from unused to used by this state and turn, the state from WAITING to READY
+with the payload. A time-out is the same change of the state. Whoever sees READY sends the state's next turn; sending
+twice does no harm, since the turn commits once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Waits:
         """Pair unused signals of a name with waits, oldest first.
 
         Args:
-            thorough: look at every wait, also when no signal is left: someone may have died between pairing and sending.
+            thorough: look at every wait, also when no signal is left: someone may have died between pairing and
+                sending.
         """
         pk = keys.signals(namespace, run_id, name)
         signals = await self._unused(pk, name)

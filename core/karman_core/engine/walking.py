@@ -61,7 +61,7 @@ class Walker:
         return Position(run, (), 0, graph.root)
 
     async def walk(self, graph: Graph, start: Position, after: Place | None = None) -> AsyncIterator[Visit]:
-        """Every state from a branch's first position on, its sub-branches included; only those after a place, if given."""
+        """Every state from a branch's first position on, its sub-branches included; only those after a place."""
         async for visit in self._branch(graph, start, after, None):
             yield visit
 

@@ -16,19 +16,19 @@ class Backend(Protocol):
     """What a composition root hands to the engine."""
 
     @property
-    def table(self) -> Table: ...  # noqa: D102
+    def table(self) -> Table: ...
     @property
-    def queue(self) -> Queue: ...  # noqa: D102
+    def queue(self) -> Queue: ...
     @property
-    def timers(self) -> Timers: ...  # noqa: D102
+    def timers(self) -> Timers: ...
     @property
-    def schedules(self) -> Schedules: ...  # noqa: D102
+    def schedules(self) -> Schedules: ...
     @property
-    def secrets(self) -> Secrets: ...  # noqa: D102
+    def secrets(self) -> Secrets: ...
     @property
-    def blobs(self) -> Blobs: ...  # noqa: D102
+    def blobs(self) -> Blobs: ...
     @property
-    def events(self) -> Events: ...  # noqa: D102
+    def events(self) -> Events: ...
 
     def close(self) -> None:
         """Release files, connections and threads."""

@@ -18,7 +18,6 @@ but the transport below them, where `faults` injects.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from karman_core.ports.table import Table
 from karman_core.ports.timers import Schedules, Timers
 
 BACKENDS = ("embedded_file", "embedded_memory", "moto", "dynamodb_local", "ministack")
-"""Every backend, by the name of its module. One whose module is missing is skipped with that reason."""
+"""Every backend, by the name of its module."""
 
 PORT_NAMES = ("table", "queue", "timers", "schedules", "secrets", "blobs", "events")
 
@@ -127,8 +126,6 @@ class BackendModule(Protocol):
         ...
 
 
-def load(name: str) -> BackendModule | None:
-    """The module of a backend, or None while nobody has written it."""
-    if importlib.util.find_spec(f"{__name__}.{name}") is None:
-        return None
+def load(name: str) -> BackendModule:
+    """The module of a backend."""
     return cast("BackendModule", importlib.import_module(f"{__name__}.{name}"))

@@ -98,6 +98,7 @@ def next_due_ms(backend: EmbeddedBackend) -> int | None:
     """When the next hidden message or timer is due, epoch milliseconds; None if there is none."""
     with backend.database.read() as connection:
         found = connection.execute(
-            "SELECT min(due) FROM (SELECT min(hidden_until) AS due FROM messages UNION ALL SELECT min(at_ms) FROM timers)"
+            "SELECT min(due) FROM"
+            " (SELECT min(hidden_until) AS due FROM messages UNION ALL SELECT min(at_ms) FROM timers)"
         ).fetchone()
     return None if found[0] is None else int(found[0])

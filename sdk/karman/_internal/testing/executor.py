@@ -17,7 +17,7 @@ from karman._internal.outcomes import Cancelled, Next, Signal
 from karman._internal.results import INVALID_OUTPUT, outcome_of
 from karman._internal.testing.scripts import Fault, Stub
 from karman.errors import NodeFailure
-from karman_core.domain.outcome import Errored, Outcome, SentSignal
+from karman_core.domain.outcome import Errored, Outcome, SentSignal, Stopped
 from karman_core.ports.executor import Execution
 
 
@@ -68,18 +68,21 @@ class ScriptedExecutor:
         """Run the node, its stub, or what goes wrong with it."""
         self.executions[execution.identifier] += 1
         fault = self._fault(execution)
-        if fault is None or fault.after:
-            outcome = await self._run(execution)
         if fault is not None:
-            outcome = self._strike(fault, execution)
-        if not isinstance(outcome, Errored):
+            if fault.after:
+                await self._run(execution)
+            return self._strike(fault, execution)
+        outcome = await self._run(execution)
+        if not isinstance(outcome, Errored | Stopped):
             self._signals[execution.state_id, execution.turn] = outcome.effects.signals
         return outcome
 
     def _fault(self, execution: Execution) -> Fault | None:
         for number, fault in enumerate(self._faults):
             key = (number, execution.state_id)
-            if fault.identifier == execution.identifier and fault.strikes(execution.inputs, self._struck[key]):
+            if fault.identifier == execution.identifier and fault.strikes(
+                execution.inputs, self._struck[key]
+            ):
                 self._struck[key] += 1
                 return fault
         return None
@@ -99,7 +102,9 @@ class ScriptedExecutor:
         declaration = self._declarations.get(execution.identifier)
         try:
             answer = stub.answer(dict(execution.inputs))
-            if isinstance(answer, BaseException) and (not isinstance(answer, Signal) or isinstance(answer, Cancelled)):
+            if isinstance(answer, BaseException) and (
+                not isinstance(answer, Signal) or isinstance(answer, Cancelled)
+            ):
                 return errored(answer, ())
             model = declaration.outputs if declaration else _Anything
             return outcome_of(_as_outputs(answer, model), model, Journal())

@@ -92,7 +92,9 @@ class RunResult:
         """Raises AssertionError if the run has not failed, or `match` is not part of its first error."""
         self.assert_status("FAILED")
         if match not in (self.error or ""):
-            raise AssertionError(f"The run failed by {self.error!r}, which does not hold {match!r}.\n{self.tree()}")
+            raise AssertionError(
+                f"The run failed by {self.error!r}, which does not hold {match!r}.\n{self.tree()}"
+            )
         return self
 
     def _known(self, identifier: str) -> str:
@@ -106,5 +108,7 @@ def known_identifiers(identifiers: Iterable[str], known: Iterable[str]) -> tuple
     given = tuple(identifiers)
     for identifier in given:
         if identifier not in known:
-            raise InvalidInput(f"The graph has no '{identifier}': {suggest(identifier, known, 'identifiers')}")
+            raise InvalidInput(
+                f"The graph has no '{identifier}': {suggest(identifier, known, 'identifiers')}"
+            )
     return given

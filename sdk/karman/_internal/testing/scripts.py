@@ -39,7 +39,7 @@ def fail(
     identifier: str,
     *,
     times: int | None = 1,
-    error: BaseException | type[BaseException] = ConnectionError("failed by the test"),
+    error: BaseException | type[BaseException] = ConnectionError,
     after: bool = False,
     where: Callable[[Inputs], bool] | None = None,
 ) -> Fault:
@@ -55,7 +55,7 @@ def fail(
     Raises:
         InvalidInput: if `times` is below 1.
     """
-    raised = error() if isinstance(error, type) else error
+    raised = error("failed by the test") if isinstance(error, type) else error
     return Fault(identifier, raised, _checked(times), after, where)
 
 

@@ -11,7 +11,7 @@ from karman._internal.execution import NodeExecutor
 from karman._internal.functions import NodeLike, node_class
 from karman._internal.json_values import to_json
 from karman._internal.node import declaration_of
-from karman._internal.testing.synchronous import run_sync
+from karman._internal.testing.synchronous import synchronous
 from karman_core.domain.definition import JSON
 from karman_core.domain.outcome import Outcome, Resumption
 from karman_core.ports.executor import Execution
@@ -80,6 +80,5 @@ async def aexecute(
         executor.close()
 
 
-def execute(node: NodeLike, inputs: Mapping[str, Any] | None = None, **options: Any) -> Outcome:
-    """As `aexecute`, for tests that are no `async def`."""
-    return run_sync(aexecute(node, inputs, **options), "aexecute")
+execute = synchronous(aexecute)
+"""As `aexecute`, for tests that are no `async def`."""

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from karman.errors import KarmanError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def run_sync(coroutine: Coroutine[Any, Any, T], instead: str) -> T:
-    """Run a coroutine on an event loop of its own.
+def synchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """A plain function that runs an async one on an event loop of its own.
 
-    Args:
-        coroutine: what to run.
-        instead: what to await where a loop runs already.
-
-    Raises:
-        KarmanError: if a loop runs already.
+    It raises KarmanError where a loop runs already.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    coroutine.close()
-    raise KarmanError(f"An event loop is running already; in an async test write `await {instead}(...)`.")
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(function(*args, **kwargs))
+        raise KarmanError(
+            f"An event loop is running already; in an async test write `await {function.__name__}(...)`."
+        )
+
+    return run
