@@ -34,6 +34,12 @@ caches the account by key."""
 SECRET_KEY = "karman-tests-secret"
 
 _START_SECONDS = 60.0
+_MINISTACK = """
+import runpy
+from ministack.services import scheduler
+scheduler._SCHEDULE_TICK_INTERVAL = 0.5  # seconds between looks for due schedules; there is no setting for its 10
+runpy.run_module("ministack", run_name="__main__")
+"""
 _GUARD = """
 import subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
@@ -99,7 +105,7 @@ def start_ministack() -> str:
         "LOG_LEVEL": "WARNING",
         "MINISTACK_REGION": REGION,
     }
-    return _start("ministack", [sys.executable, "-m", "ministack"], port, _is_healthy, environment)
+    return _start("ministack", [sys.executable, "-c", _MINISTACK], port, _is_healthy, environment)
 
 
 def _free_port() -> int:

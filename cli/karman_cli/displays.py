@@ -174,16 +174,20 @@ def _tree(rows: list[Row]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 1))
+    table = Table.grid(padding=(0, 2))
     for row in rows:
         mark, style = _mark(row)
-        table.add_row(
-            Text("  " * row.depth + mark, style=style),
-            Text(row.identifier, style="bold" if row.running else ""),
-            Text(_bar(row), style="cyan"),
-            Text(_counts(row) if row.total > 1 or row.waiting or row.retries else "", style="dim"),
+        name = Text.assemble(
+            "  " * row.depth, (mark, style), " ", (row.identifier, "bold" if row.running else "")
         )
+        table.add_row(name, Text.assemble((_bar(row), "cyan"), (_notes(row), "dim")))
     return table
+
+
+def _notes(row: Row) -> str:
+    """Counts, where there is more to say than the mark does."""
+    plain = row.total <= 1 and not row.waiting and not row.retries
+    return "" if plain else f"{' ' if row.total >= WIDE else ''}{_counts(row)}"
 
 
 def _mark(row: Row) -> tuple[str, str]:

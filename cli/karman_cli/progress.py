@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.topology import Topology, build
+from karman_core.engine.views import StateView
 from karman_core.ports.observer import GroupOpened, Observation, RunEnded, StateBegan, StateCommitted
 
 KEPT_FAILURES = 1_000
@@ -90,14 +91,15 @@ class Progress:
             case _:
                 pass
 
-    def counts(self, identifier: str) -> Counts:
-        """The counts of a node instance."""
-        return self._counts[identifier]
-
-    @property
-    def waiting(self) -> int:
-        """States that wait for a signal."""
-        return sum(len(counts.waiting) for counts in self._counts.values())
+    def recall(self, state: StateView) -> None:
+        """Count a state of an earlier process, when a run is resumed."""
+        counts = self._counts[state.identifier]
+        self._count(counts, state.status, state.state_id)
+        following = self._following(self._topology, state.identifier)
+        if state.width is not None and following:
+            counts.groups += 1
+            for each in following:
+                self._counts[each].branches += state.width // len(following)
 
     def rows(self) -> list[Row]:
         """Every node instance, in the order and depth in which it is shown."""
@@ -116,7 +118,15 @@ class Progress:
         if committed.state_id in self._running:
             self._running.discard(committed.state_id)
             counts.running -= 1
-        match committed.status:
+        self._count(counts, committed.status, committed.state_id)
+        if committed.error is not None:
+            final = committed.status != "RETRYING"
+            self.failures.append(Failure(committed.identifier, committed.attempt, committed.error, final))
+            self.failure_count += 1
+
+    @staticmethod
+    def _count(counts: Counts, status: str, state_id: str) -> None:
+        match status:
             case "SUCCEEDED":
                 counts.succeeded += 1
             case "FAILED" | "TIMED_OUT":
@@ -126,13 +136,9 @@ class Progress:
             case "RETRYING":
                 counts.retries += 1
             case "WAITING":
-                counts.waiting.add(committed.state_id)
+                counts.waiting.add(state_id)
             case _:
                 pass
-        if committed.error is not None:
-            final = committed.status != "RETRYING"
-            self.failures.append(Failure(committed.identifier, committed.attempt, committed.error, final))
-            self.failure_count += 1
 
     def _row(self, identifier: str, depth: int, total: int) -> Row:
         counts = self._counts[identifier]
@@ -171,7 +177,12 @@ class Progress:
         before = [self._topology.identifiers[each] for each in self._topology.predecessors[number]]
         if not before:
             return 1
-        return sum(totals.get(each, 0) for each in before if not self._counts[each].groups)
+        return sum(self._goes_on(each, totals) for each in before if not self._counts[each].groups)
+
+    def _goes_on(self, identifier: str, totals: dict[str, int]) -> int:
+        """States of a node instance that are followed by others, as far as is known."""
+        counts = self._counts[identifier]
+        return max(0, totals.get(identifier, 0) - counts.failed - counts.other)
 
     def _tree(self) -> list[tuple[str, int]]:
         """Node instances and depths. What runs in a group is one deeper than what opens it; its unite is not."""

@@ -12,6 +12,7 @@ from karman_cli.conclusions import conclude, failed_states
 from karman_cli.databases import existing_database, run_database
 from karman_cli.exit_codes import ExitCode
 from karman_cli.logs import log_to_stderr
+from karman_cli.output import note
 from karman_cli.registering import check_secrets_used
 from karman_cli.running import Manner, Running, Start
 from karman_cli.session import command_line
@@ -127,6 +128,10 @@ async def _resume(request: Request, run_id: str, settings: Settings, database: P
         run = await assembly.engine.get_run(settings.namespace, run_id)
         interrupted = False
         if not run.ended:
+            if not request.quiet:
+                note(
+                    f"going on with run {run_id}; work of a process that was killed is taken over after its lease"
+                )
             manner = _manner(request, settings, database, GRACE_SECONDS)
             outcome = await Running(assembly, watch, settings.namespace, manner).resume(run)
             run, interrupted = outcome.run, outcome.interrupted

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from karman_cli.displays import Display, make_display
+from karman_cli.progress import Progress
 from karman_cli.registering import put_valid, register, root_schema
 from karman_cli.values import fitted
 from karman_cli.watching import Lookout, Watch
@@ -18,6 +19,9 @@ from karman_core.domain.definition import JSON, GraphDefinition
 if TYPE_CHECKING:
     from karman_core.engine.views import RunView
     from karman_runtime.composition import Assembly
+
+PAGE = 500
+RECALLED_PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +93,31 @@ class Running:
             timeout_ms=None if start.timeout_seconds is None else round(start.timeout_seconds * 1000),
             tags=start.tags,
         )
-        return await self._work(definition, started.run_id, queues)
+        progress = self._watch.follow(definition, started.run_id)
+        return await self._work(progress, started.run_id, queues)
 
     async def resume(self, run: RunView) -> Outcome:
         """Work on a run that an earlier process began. The graph stays that of the run; the code may be newer."""
         graph = await self._assembly.engine.get_graph(self._namespace, run.graph, run.graph_version)
         queues = await register(self._assembly, self._namespace, graph.definition, self._manner.runtime)
-        return await self._work(graph.definition, run.run_id, queues)
+        progress = self._watch.follow(graph.definition, run.run_id)
+        await self._recall(progress, run)
+        return await self._work(progress, run.run_id, queues)
 
-    async def _work(self, definition: GraphDefinition, run_id: str, queues: list[str]) -> Outcome:
-        progress = self._watch.follow(definition, run_id)
+    async def _recall(self, progress: Progress, run: RunView) -> None:
+        """Count what is done already; of very wide runs the first part alone, as reading all would take a while."""
+        cursor = None
+        for _ in range(RECALLED_PAGES):
+            page = await self._assembly.engine.list_states(
+                run.namespace, run.run_id, cursor=cursor, limit=PAGE
+            )
+            for state in page.states:
+                progress.recall(state)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def _work(self, progress: Progress, run_id: str, queues: list[str]) -> Outcome:
         lookout = Lookout(
             self._assembly.engine, self._assembly.clock, self._namespace, run_id, where=self._manner.where
         )

@@ -27,14 +27,13 @@ _MARKDOWN = (
     (re.compile(r"(?<![\w*_])[*_]{1,3}(?=[^\s*_])|(?<=[^\s*_])[*_]{1,3}(?![\w*_])|`"), ""),  # emphasis, code
 )
 _RST = (
+    # Literal blocks and code, with what is indented below them; other directives keep that.
     (
-        re.compile(
-            r"^\.\. (?:code|source|math|raw|toc|image|figure)[\w-]*::.*(?:\n(?:[ \t].*)?)*", re.MULTILINE
-        ),
-        "\n",
+        re.compile(r"^(?!\.\. )(.*)::[ \t]*\n(?:[ \t]*\n)+(?:[ \t]+\S.*\n?|[ \t]*\n)+", re.MULTILINE),
+        r"\1.\n\n",
     ),
-    (re.compile(r"^\.\. .*$", re.MULTILINE), ""),  # other directives keep what is indented below them
-    (re.compile(r"::[ \t]*\n(?:[ \t]*\n)+(?:[ \t]+\S.*\n?|[ \t]*\n)+"), ".\n\n"),  # literal blocks
+    (re.compile(r"^\.\. (?:code|source|math|raw|toc|image|figure).*(?:\n(?:[ \t].*)?)*", re.MULTILINE), "\n"),
+    (re.compile(r"^\.\. .*$", re.MULTILINE), ""),
     (re.compile(r"^:[\w -]+:.*$", re.MULTILINE), ""),  # fields
     (re.compile(r":[\w:+.-]+:(?=`)"), ""),  # roles
     (re.compile(r"`{1,2}([^`<]+?)(?:\s*<[^>]*>)?`{1,2}_{0,2}"), r"\1"),

@@ -1,5 +1,6 @@
 """The prose of an HTML page, under its headings."""
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
@@ -27,11 +28,14 @@ _INLINE = frozenset(
     )
 )
 
+# Opens no tag. The parser would look for the end of each to the end of the page.
+_STRAY = re.compile(r"<(?![^<>]{0,5000}>)")
+
 
 def html_sections(text: str) -> Iterator[tuple[str, str]]:
     """Title and prose of each section. Broken markup gives what a forgiving reader sees."""
     reader = _Reader()
-    reader.feed(without_comments(text))
+    reader.feed(_STRAY.sub("&lt;", without_comments(text)))
     reader.close()
     for title, prose in reader.sections:
         yield " ".join("".join(title).split()), "".join(prose)

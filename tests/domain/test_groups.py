@@ -114,6 +114,10 @@ def test_a_unite_is_reached_from_inside_its_group_only() -> None:
     assert problems_of(*from_outside) == [("u", "crossing_unites")]
 
 
+def test_a_unite_follows_something() -> None:
+    assert problems_of(("u", "a", "a"), ("a", "", None)) == [("u", "crossing_unites")]
+
+
 def test_a_node_is_inside_a_group_or_after_it() -> None:
     both = [("a", "b u", None), ("b", "u c", None), ("u", "c", "a"), ("c", "", None)]
     assert problems_of(*both) == [("c", "mixed_groups")]

@@ -2,14 +2,14 @@
 
 import collections.abc
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, Required
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 from karman import Context, InvalidNode, Next, Prune, RequeueAfter, WaitFor, node
 from karman._internal.node import declaration_of
@@ -66,7 +66,10 @@ async def test_parameters_become_inputs() -> None:
 async def test_parameters_may_have_constraints_and_rich_types() -> None:
     @node
     async def when(
-        at: datetime.datetime, name: Annotated[str, Field(min_length=2)], color: Color, size: int = Field(default=1, gt=0)
+        at: dt.datetime,
+        name: Annotated[str, Field(min_length=2)],
+        color: Color,
+        size: int = Field(default=1, gt=0),
     ) -> str:
         return f"{at.year} {name} {color.name} {size}"
 
@@ -80,10 +83,12 @@ async def test_parameters_may_have_constraints_and_rich_types() -> None:
 
 async def test_parameters_may_be_called_as_methods_of_models() -> None:
     @node
-    async def odd(schema: str, json: int, model_name: str, copy: bool = True) -> str:
+    async def odd(schema: str, json: int, model_name: str, *, copy: bool = True) -> str:
         return f"{schema} {json} {model_name} {copy}"
 
-    assert await aexecute(odd, schema="s", json=1, model_name="gpt") == Succeeded(({"result": "s 1 gpt True"},))
+    assert await aexecute(odd, schema="s", json=1, model_name="gpt") == Succeeded(
+        ({"result": "s 1 gpt True"},)
+    )
 
 
 async def test_context_and_secrets_are_injected() -> None:
@@ -118,7 +123,7 @@ async def test_a_function_node_is_still_the_function() -> None:
         (int, 3, {"result": 3}),
         (str | None, "a", {"result": "a"}),
         (str | int, 7, {"result": 7}),
-        (datetime.date, datetime.date(2026, 1, 2), {"result": "2026-01-02"}),
+        (dt.date, dt.date(2026, 1, 2), {"result": "2026-01-02"}),
         (tuple[int, str], (1, "a"), {"result": [1, "a"]}),
         (set[int], {1}, {"result": [1]}),
         (Literal["a", "b"], "a", {"result": "a"}),
@@ -135,7 +140,9 @@ async def test_a_function_node_is_still_the_function() -> None:
         (dict, {"a": 1}, {"a": 1}),
     ],
 )
-async def test_what_is_returned_becomes_outputs(annotation: Any, value: object, output: dict[str, Any]) -> None:
+async def test_what_is_returned_becomes_outputs(
+    annotation: Any, value: object, output: dict[str, Any]
+) -> None:
     async def give() -> Any:
         return value
 
@@ -145,7 +152,8 @@ async def test_what_is_returned_becomes_outputs(annotation: Any, value: object, 
 
 
 @pytest.mark.parametrize(
-    "annotation", [list[int], Iterator[int], list[int] | Prune, list[int] | None, AsyncIterator[int], Next[list[int]]]
+    "annotation",
+    [list[int], Iterator[int], list[int] | Prune, list[int] | None, AsyncIterator[int], Next[list[int]]],
 )
 async def test_a_list_or_iterator_is_a_fanout(annotation: Any) -> None:
     async def give() -> Any:
@@ -182,7 +190,7 @@ def test_no_outputs(annotation: Any) -> None:
 
 async def test_signals_and_choices() -> None:
     @node
-    async def choose(left: bool) -> Next[Summary] | Prune:
+    async def choose(*, left: bool) -> Next[Summary] | Prune:
         return Next("left", Summary(text="a")) if left else Prune({"why": "right"})
 
     assert outputs(choose.__wrapped__)["properties"]["text"]["type"] == "string"  # type: ignore[attr-defined]
@@ -199,7 +207,10 @@ async def test_a_wrong_result_names_the_field() -> None:
     async def point() -> Point:
         return {"x": "one"}  # type: ignore[return-value]
 
-    for each, message in ((count, "result: Input should be a valid integer"), (point, "x: Input should be a valid")):
+    for each, message in (
+        (count, "result: Input should be a valid integer"),
+        (point, "x: Input should be a valid"),
+    ):
         outcome = await aexecute(each)
         assert isinstance(outcome, Errored)
         assert (outcome.kind, outcome.retry) == ("invalid_output", False)
@@ -241,7 +252,7 @@ def bad_method_name(model_dump: int) -> None: ...
 def bad_two_contexts(a: Context, b: Context) -> None: ...
 def bad_secrets(secrets: str) -> None: ...
 def bad_name(x: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
-def bad_type(x: collections.abc.Callable[[], int].__origin__) -> None: ...  # type: ignore[valid-type, name-defined]
+def bad_type(x: collections.abc.Callable[[], int].__origin__) -> None: ...  # type: ignore[valid-type]
 def bad_mixture() -> Summary | int: ...  # type: ignore[empty-body]
 def bad_class(x: pytest.MonkeyPatch) -> None: ...
 def bad_output() -> pytest.MonkeyPatch: ...  # type: ignore[empty-body]

@@ -1,5 +1,6 @@
 """A class that cannot be a node says so where it is defined."""
 
+import types
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +16,11 @@ class Text(BaseModel):
     text: str
 
 
-def define(name: str = "Broken", body: dict[str, Any] | None = None, **options: Any) -> type[Node]:
+def define(body: dict[str, Any] | None = None, **options: Any) -> type[Node]:
     async def execute(self: Node) -> None: ...
 
-    return type(Node)(name, (Node,), {"execute": execute, **(body or {})}, **options)
+    namespace = {"execute": execute, **(body or {})}
+    return types.new_class("Broken", (Node,), options, lambda attributes: attributes.update(namespace))
 
 
 def test_a_node_needs_no_models() -> None:
@@ -109,14 +111,16 @@ def test_execute_is_missing() -> None:
 @pytest.mark.parametrize("model", ["Inputs", "Outputs", "Secrets"])
 @pytest.mark.parametrize("value", [str, None, {"text": "str"}, Text(text="an instance")])
 def test_a_model_is_no_model(model: str, value: object) -> None:
-    with pytest.raises(InvalidNode, match=rf"Broken.{model} is no pydantic model; write `class {model}\(BaseModel\)"):
+    with pytest.raises(
+        InvalidNode, match=rf"Broken.{model} is no pydantic model; write `class {model}\(BaseModel\)"
+    ):
         define(body={model: value})
 
 
 @pytest.mark.parametrize("name", ["", "two words", "1st", "x" * 129, 7])
 def test_a_name_that_cannot_be_one(name: Any) -> None:
     with pytest.raises(InvalidNode, match="cannot be the name of node"):
-        type(Node)("Broken", (Node,), {"execute": lambda self: None}, name=name)
+        define(name=name)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "60", True, timedelta(0)])
@@ -142,7 +146,7 @@ def test_an_unknown_option() -> None:
 
 @pytest.mark.parametrize("classes", [[3], ["ValueError"], [int]])
 def test_non_retryable_takes_exceptions(classes: Any) -> None:
-    with pytest.raises(InvalidNode, match="non_retryable of node .* takes exception classes"):
+    with pytest.raises(InvalidNode, match=r"non_retryable of node .* takes exception classes"):
         define(non_retryable=classes)
 
 
@@ -161,7 +165,7 @@ def test_execute_is_no_method(execute: object) -> None:
 
 @pytest.mark.parametrize("thing", [str, Text, "Plain", None])
 def test_something_else_is_no_node(thing: object) -> None:
-    with pytest.raises(InvalidNode, match="is no node; give a subclass of karman.Node"):
+    with pytest.raises(InvalidNode, match=r"is no node; give a subclass of karman\.Node"):
         declaration_of(thing)
 
 

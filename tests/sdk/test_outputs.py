@@ -1,6 +1,6 @@
 """What `execute` may return, and what is made of it."""
 
-import datetime
+import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
@@ -65,7 +65,7 @@ ANSWERS: dict[str, Any] = {
     "prune_model": lambda: Prune(Page(number=1)),
     "prune_nothing": Prune,
     "requeue": lambda: RequeueAfter(1.5),
-    "requeue_delta": lambda: RequeueAfter(datetime.timedelta(minutes=1)),
+    "requeue_delta": lambda: RequeueAfter(dt.timedelta(minutes=1)),
     "wait": lambda: WaitFor("approval"),
     "wait_for_some_time": lambda: WaitFor("approval", timeout=60),
     # Wrong ones.
@@ -79,7 +79,7 @@ ANSWERS: dict[str, Any] = {
     "next_wrong": lambda: Next("left", "one"),
     "prune_text": lambda: Prune("empty"),  # type: ignore[arg-type]
     "prune_unwritable": lambda: Prune({"why": object()}),
-    "corrupted": lambda: Page.model_construct(number="one"),
+    "corrupted": lambda: Page.model_construct(number="one"),  # type: ignore[arg-type],
 }
 TWO = ({"number": 1}, {"number": 2})
 
@@ -160,7 +160,7 @@ async def test_signals_may_be_raised_through_except_exception(signal: BaseExcept
     async def deep() -> None:
         try:
             raise signal
-        except Exception:  # noqa: BLE001, S110
+        except Exception:  # noqa: BLE001
             pass
 
     assert isinstance(await aexecute(deep), Pruned | Requeued | Awaiting)
@@ -170,7 +170,7 @@ async def test_outputs_are_json() -> None:
     class Rich(BaseModel):
         model_config = ConfigDict(populate_by_name=True)
 
-        when: datetime.datetime
+        when: dt.datetime
         id: UUID
         tags: set[str]
         raw: bytes
@@ -182,7 +182,7 @@ async def test_outputs_are_json() -> None:
     @node
     async def rich() -> Rich:
         return Rich(
-            when=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+            when=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
             id=UUID(int=1),
             tags={"a"},
             raw=b"raw",

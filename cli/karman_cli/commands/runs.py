@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from karman_core.engine import Engine
     from karman_core.engine.views import RunView
 
-STATUSES = ("QUEUED", "RUNNING", "WAITING", "PAUSED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT")
+STATUSES = ("QUEUED", "RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT")
 
 
 def runs(

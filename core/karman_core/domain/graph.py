@@ -168,10 +168,12 @@ def _needs(
     ]
     _spread(shape, backs, outputs)
     _spread(shape, backs, groups)
+    # Only what came before can be in a scope; without this a chain of n nodes would keep n sets of n names.
+    before = topology.ancestors(shape)
     return {
         name: Needs(
-            frozenset(topology.members(shape, outputs[number])),
-            frozenset(topology.members(shape, groups[number])),
+            frozenset(topology.members(shape, outputs[number] & before[number])),
+            frozenset(topology.members(shape, groups[number] & before[number])),
         )
         for name, number in shape.numbers.items()
     }

@@ -138,16 +138,16 @@ class _Scan:
         self.inside[identifier] = around | {identifier}
 
     def _check_unite(self, identifier: str, united: str, scopes: Mapping[str, str | None]) -> None:
-        for predecessor, scope in scopes.items():
-            if scope == united:
-                continue
-            if united in self.inside[scope]:
-                why = f"is still inside the group of '{scope}', which must be united first"
-            else:
-                why = f"is not inside the group of '{united}'"
-            message = f"'{identifier}' unites '{united}', but '{predecessor}', which it follows, {why}."
-            self._report(identifier, "crossing_unites", message)
+        wrong = next(((name, scope) for name, scope in scopes.items() if scope != united), None)
+        if scopes and wrong is None:
             return
+        if wrong is None:
+            why = "follows no node"
+        elif united in self.inside[wrong[1]]:
+            why = f"follows '{wrong[0]}', which is still inside the group of '{wrong[1]}', to be united first"
+        else:
+            why = f"follows '{wrong[0]}', which is not inside the group of '{united}'"
+        self._report(identifier, "crossing_unites", f"'{identifier}' unites '{united}', but {why}.")
 
     def _check_same(self, identifier: str, scopes: Mapping[str, str | None]) -> None:
         if len(set(scopes.values())) > 1:

@@ -94,7 +94,7 @@ class Advancer:
             # Progress was found: a fresh message, so that receives count the crashes at one place.
             await self._sender.send_positions(graph, [position], again=True)
             return None
-        if not self._runner.runs(graph, position):
+        if not self._runner.runs(task, graph, position):
             await self._sender.send_positions(graph, [position], again=task.again)
             return None
         if self._services.clock.now_ms() >= position.run.deadline_ms:

@@ -16,7 +16,7 @@ from karman_core.engine import keys
 from karman_core.engine.commits import Committer, Ran, winner
 from karman_core.engine.control import Controls, Flag
 from karman_core.engine.inputs import InputResolver
-from karman_core.engine.registry import NodeRegistry
+from karman_core.engine.registry import NodeRegistry, namespace_of
 from karman_core.engine.secrets import SecretReader
 from karman_core.engine.sending import Sender, id_of
 from karman_core.engine.services import Services
@@ -50,10 +50,11 @@ class Runner:
         self._controls = controls
         self._sender = sender
 
-    def runs(self, graph: Graph, position: Position) -> bool:
-        """Whether this worker has the node of a position."""
-        executor = self._services.executor
-        return executor is not None and executor.runs(graph.instances[position.identifier].node_name)
+    def runs(self, task: Task, graph: Graph, position: Position) -> bool:
+        """Whether this worker has the node of a position: that name, in the namespace of the queue that it reads."""
+        executor, instance = self._services.executor, graph.instances[position.identifier]
+        owner = instance.namespace or position.run.namespace
+        return executor is not None and owner == namespace_of(task.queue) and executor.runs(instance.node_name)
 
     async def run(
         self, task: Task, graph: Graph, position: Position, record: Record | None, *, stopped: bool

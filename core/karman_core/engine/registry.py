@@ -73,5 +73,10 @@ def queue_name(namespace: str, runtime: str) -> str:
     return f"{namespace}/{runtime}"
 
 
+def namespace_of(queue: str) -> str:
+    """The namespace whose nodes a task queue's workers run."""
+    return queue.partition("/")[0]
+
+
 def _read(item: Item) -> RegisteredNode:
     return RegisteredNode.model_validate(unpack(item["node"]))

@@ -77,6 +77,7 @@ def commit_actions(record: Record, ttl: int) -> list[Action]:
     """The update that makes an item hold a record, whatever an earlier turn left in it."""
     values = attributes(record, ttl)
     actions: list[Action] = [Set(name, value) for name, value in values.items()]
+    actions.append(Remove("cr"))  # Crashes are counted for each turn by itself.
     if record.turn > 1:
         actions += [Remove(name) for name in _OF_ONE_TURN if name not in values]
     if record.errors:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 
 class Blobs(Protocol):
-    """Immutable values by name. Names are `/`-separated, of [A-Za-z0-9_.=-] parts, at most 512 characters."""
+    """Immutable values by name. Names are `/`-separated, of [A-Za-z0-9_.=-] parts, none of them `.` or `..`,
+    at most 512 characters in all."""
 
     async def put(self, name: str, data: bytes) -> None:
         """Store; the same name again with the same bytes is no error. Durable on return."""

@@ -263,7 +263,7 @@ class Table(Protocol):
         ...
 
     async def batch_get(self, keys: Iterable[Key], *, consistent: bool = True) -> dict[Key, Item]:
-        """The items that exist among any number of keys (duplicates allowed); what the service leaves out is asked again."""
+        """The items that exist among any number of keys; what the service leaves out is asked for again."""
         ...
 
     async def put(self, item: Item, condition: Condition | None = None) -> None:

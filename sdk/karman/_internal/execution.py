@@ -21,12 +21,11 @@ from karman._internal.functions import NodeLike, node_class
 from karman._internal.journal import Journal
 from karman._internal.node import Node, declaration_of, prepare
 from karman._internal.outcomes import Cancelled, Signal
-from karman._internal.results import INVALID_OUTPUT, outcome_of
+from karman._internal.results import INVALID_OUTPUT, NodeOutcome, outcome_of
 from karman._internal.threads import Ended, Raised, Returned, Threads
 from karman.errors import InvalidNode, NodeFailure, NotFound
 from karman_core.backends.system import SystemClock
 from karman_core.domain.definition import RegisteredNode
-from karman_core.domain.outcome import Outcome
 from karman_core.ports.executor import Execution
 from karman_core.ports.system import Clock
 
@@ -81,7 +80,7 @@ class NodeExecutor:
         """
         return [declaration_of(cls).registered(runtime) for cls in self._nodes.values()]
 
-    async def execute(self, execution: Execution) -> Outcome:
+    async def execute(self, execution: Execution) -> NodeOutcome:
         """Run the node once and say how it ended; whatever the node raises is an Errored outcome.
 
         Raises:
@@ -260,7 +259,7 @@ async def _settled(value: object) -> object:
     return _collected(value)
 
 
-def _conclude(ended: Ended, call: _Call, declaration: Declaration, secrets: tuple[str, ...]) -> Outcome:
+def _conclude(ended: Ended, call: _Call, declaration: Declaration, secrets: tuple[str, ...]) -> NodeOutcome:
     value = ended.error if isinstance(ended, Raised) else ended.value
     is_signal = isinstance(value, Signal) and not isinstance(value, Cancelled)
     if (

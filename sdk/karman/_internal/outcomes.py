@@ -6,9 +6,9 @@ BaseException, so that an `except Exception` around that code does not swallow t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _MAX_SIGNAL_NAME = 128
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Next(Generic[T]):
     """Outputs, and which one of the next nodes (or targets of a loop) follows; return it from `execute`.
 
@@ -30,7 +30,17 @@ class Next(Generic[T]):
     """
 
     identifier: str
-    outputs: T | Iterable[T] | None = None
+    outputs: T | Sequence[T] | None
+
+    # A list is told from one output by overloads: in a union, type checkers cannot tell which of the two T stands for.
+    @overload
+    def __init__(self, identifier: str, outputs: Sequence[T]) -> None: ...
+    @overload
+    def __init__(self, identifier: str, outputs: T | None = None) -> None: ...
+
+    def __init__(self, identifier: str, outputs: T | Sequence[T] | None = None) -> None:
+        object.__setattr__(self, "identifier", identifier)
+        object.__setattr__(self, "outputs", outputs)
 
 
 class Signal(BaseException):

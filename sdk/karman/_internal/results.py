@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,12 +14,15 @@ from karman._internal.models import Result, Rooted
 from karman._internal.outcomes import Next, Prune, RequeueAfter, WaitFor
 from karman.errors import InvalidInput, NodeFailure
 from karman_core.domain.definition import JSON
-from karman_core.domain.outcome import Awaiting, Outcome, Pruned, Requeued, Succeeded
+from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, Succeeded
+
+NodeOutcome: TypeAlias = Succeeded | Errored | Pruned | Requeued | Awaiting
+"""How an execution ends: every outcome but that of a state that is not run."""
 
 INVALID_OUTPUT = "invalid_output"
 
 
-def outcome_of(value: object, outputs: type[BaseModel], journal: Journal) -> Outcome:
+def outcome_of(value: object, outputs: type[BaseModel], journal: Journal) -> NodeOutcome:
     """The outcome that a value returned from `execute` (or a signal raised there) stands for.
 
     Args:

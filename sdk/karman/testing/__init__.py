@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+from karman._internal.results import NodeOutcome
 from karman._internal.testing.clock import SkippingClock
 from karman._internal.testing.result import RunResult
 from karman._internal.testing.running import arun, run
@@ -27,7 +28,6 @@ from karman_core.domain.outcome import (
     Awaiting,
     Effects,
     Errored,
-    Outcome,
     Pruned,
     Requeued,
     Resumption,
@@ -46,7 +46,7 @@ __all__ = [
     "Effects",
     "Errored",
     "Fault",
-    "Outcome",
+    "NodeOutcome",
     "Pruned",
     "Requeued",
     "Resumption",

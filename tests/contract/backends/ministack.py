@@ -11,10 +11,17 @@ from tests.contract.backends.aws_ports import open_aws
 from tests.emulators import start_ministack, why_not_ministack
 
 PORTS = frozenset({"queue", "timers", "schedules", "secrets", "blobs", "events"})
-GAPS: Mapping[str, str] = {}
 
-_SWEEP_SECONDS = 10.0
-"""MiniStack looks for due schedules so often."""
+_SIZE = "messages of up to 256 KiB only, as SQS had it before August 2025"
+
+GAPS: Mapping[str, str] = {
+    "test_the_largest_message": _SIZE,
+    "test_a_large_batch_of_large_messages": _SIZE,
+    "test_a_lease_that_ended_cannot_be_extended": "a receipt stays good until the message is received again",
+}
+
+_SLACK_SECONDS = 5.0
+"""MiniStack looks for due schedules every half second (see tests.emulators); a busy machine takes its time."""
 
 
 def unavailable() -> str | None:
@@ -24,5 +31,5 @@ def unavailable() -> str | None:
 @asynccontextmanager
 async def open_ports(tmp_path: Path) -> AsyncIterator[BackendPorts]:
     async with open_aws("ministack", start_ministack(), PORTS) as opened:
-        opened.ports.timer_slack_seconds = _SWEEP_SECONDS + 2
+        opened.ports.timer_slack_seconds = _SLACK_SECONDS
         yield opened.ports

@@ -17,7 +17,8 @@ MAX_NAME = 512
 
 _NAME = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=/-]+")
-_DOTS = re.compile(r"(^|/)(\.{1,2})(?=/|$)")
+_LEADING_DOT = re.compile(r"(^|(?<=/))\.")
+"""`.` and `..` are parts of names like any other here, and what resolves URLs on the way would drop them."""
 
 
 class S3Blobs:
@@ -44,7 +45,10 @@ class S3Blobs:
         """Remove every blob whose name begins with the prefix, which is not empty."""
         if not _PREFIX.fullmatch(prefix):
             raise ValueError(f"a prefix has at least one character of [A-Za-z0-9_.=/-]: {prefix!r}")
-        listing: dict[str, Any] = {"Bucket": self._bucket(), "Prefix": self._settings.blob_prefix + prefix}
+        listing: dict[str, Any] = {
+            "Bucket": self._bucket(),
+            "Prefix": self._settings.blob_prefix + _safe(prefix),
+        }
         client = self._clients.s3
         while True:
             page = await self._clients.call(client.list_objects_v2, **listing)
@@ -77,9 +81,12 @@ class S3Blobs:
             raise ValueError(
                 f"a blob's name has up to {MAX_NAME} characters, in parts of [A-Za-z0-9_.=-] between slashes: {name!r}"
             )
-        if _DOTS.search(name):
-            raise ValueError(f"a part of a blob's name is `.` or `..`, which URLs resolve: {name!r}")
-        return self._settings.blob_prefix + name
+        return self._settings.blob_prefix + _safe(name)
+
+
+def _safe(name: str) -> str:
+    """The name without parts that begin with a dot. What begins names alike begins these alike."""
+    return _LEADING_DOT.sub("%2E", name)
 
 
 def _read(client: S3Client, bucket: str, key: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler.type_defs import TargetTypeDef
 
 
+_NAME = re.compile(r"[0-9a-zA-Z_.-]{1,64}")
+
+
 class SchedulerTimers:
     """All timers of a deployment, in one group of schedules."""
 
@@ -30,8 +34,10 @@ class SchedulerTimers:
         """Make or replace the timer. One whose time has come is sent at once.
 
         Raises ItemTooLarge for a body over Scheduler's 256 KB, also where the message would be sent at once: whether a
-        timer can be set is not to depend on the clock.
+        timer can be set is not to depend on the clock. A body in which Scheduler would replace keywords arrives as the
+        same JSON, not as the same text.
         """
+        _check_name(timer.name)
         check_size(timer.body)
         if timer.at_ms <= self._clock.now_ms():
             # First the message: if this ends in between, the old timer fires as well, and nothing is lost.
@@ -54,6 +60,7 @@ class SchedulerTimers:
 
     async def cancel(self, name: str) -> None:
         """Forget the timer; no error when it does not exist or has fired."""
+        _check_name(name)
         await delete_schedule(self._clients, self._settings.timer_group, name)
 
     async def _target(self, timer: Timer) -> TargetTypeDef:
@@ -65,6 +72,11 @@ class SchedulerTimers:
         if self._settings.scheduler_dead_letter_arn:
             target["DeadLetterConfig"] = {"Arn": self._settings.scheduler_dead_letter_arn}
         return target
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a timer's name has 1 to 64 characters of [0-9a-zA-Z_.-]: {name!r}")
 
 
 def _whole_second(at_ms: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +16,9 @@ from typing import Protocol
 
 from karman_core.backends.embedded.database import Database
 from karman_core.backends.embedded.queries import after_prefix
+from karman_core.backends.limits import check_blob_name, check_blob_prefix
 from karman_core.domain.errors import NotFound, Unavailable
 from karman_core.ports.system import Entropy
-
-MAX_NAME = 512
-
-_NAME = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*")
-_PREFIX = re.compile(r"[A-Za-z0-9_.=/-]+")
 
 
 class _Store(Protocol):
@@ -106,7 +101,7 @@ class SQLiteBlobs:
 
     async def put(self, name: str, data: bytes) -> None:
         """Store, whether or not it is there already."""
-        _check_name(name)
+        check_blob_name(name)
         with _translating(name):
             self._store.write(name, bytes(data))
         with self._database.write() as connection:
@@ -114,14 +109,13 @@ class SQLiteBlobs:
 
     async def get(self, name: str) -> bytes:
         """Raises NotFound."""
-        _check_name(name)
+        check_blob_name(name)
         with _translating(name):
             return self._store.read(name)
 
     async def delete_prefix(self, prefix: str) -> None:
         """Remove every blob whose name begins with the prefix, which is not empty."""
-        if not _PREFIX.fullmatch(prefix):
-            raise ValueError(f"a prefix has at least one character of [A-Za-z0-9_.=/-]: {prefix!r}")
+        check_blob_prefix(prefix)
         between = (prefix, after_prefix(prefix))
         with self._database.read() as connection:
             names = connection.execute(
@@ -133,13 +127,6 @@ class SQLiteBlobs:
         # The rows go last: if the process dies before, the next call finds the files again.
         with self._database.write() as connection:
             connection.executemany("DELETE FROM blobs WHERE name = ?", names)
-
-
-def _check_name(name: str) -> None:
-    if len(name) > MAX_NAME or not _NAME.fullmatch(name):
-        raise ValueError(
-            f"a blob's name has at most {MAX_NAME} characters, in parts of [A-Za-z0-9_.=-] between slashes: {name!r}"
-        )
 
 
 @contextmanager

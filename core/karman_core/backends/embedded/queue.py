@@ -11,23 +11,16 @@ from dataclasses import dataclass
 from karman_core.backends.embedded.database import Database
 from karman_core.backends.embedded.fairness import Ranks, choose
 from karman_core.backends.embedded.wakeups import Wakeups
-from karman_core.domain.errors import ItemTooLarge, NotFound
-from karman_core.ports.queue import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Depth, Incoming, Outgoing
+from karman_core.backends.limits import MAX_RECEIVE, check_lease, check_messages, check_receive
+from karman_core.domain.errors import NotFound
+from karman_core.ports.queue import Depth, Incoming, Outgoing
 from karman_core.ports.system import Clock, Entropy
-
-MAX_RECEIVE = 10
-MAX_WAIT_SECONDS = 20.0
-MAX_LEASE_SECONDS = 43_200
-"""SQS: twelve hours."""
 
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.05
 """Between looks for messages of other processes; sends of this process wake at once."""
 
 _TIMERS_AT_ONCE = 100
-
-_REFUSED_BY_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""SQS takes only what XML 1.0 can write."""
 
 _RECEIPT = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})\.([0-9a-z]+)")
 
@@ -80,8 +73,7 @@ class SQLiteQueue:
 
     async def send(self, queue: str, messages: Sequence[Outgoing]) -> None:
         """Send any number of messages in one transaction. Raises ItemTooLarge before sending any."""
-        for message in messages:
-            _check(message)
+        check_messages(messages)
         queue_id = self._id(queue)
         if messages:
             with self._database.write() as connection:
@@ -92,11 +84,8 @@ class SQLiteQueue:
         self, queue: str, *, limit: int = MAX_RECEIVE, wait_seconds: float = 0.0, lease_seconds: int = 60
     ) -> list[Incoming]:
         """Up to `limit` messages, hidden from others for the lease."""
-        if not (1 <= limit <= MAX_RECEIVE and 0 <= wait_seconds <= MAX_WAIT_SECONDS):
-            raise ValueError(
-                f"receive takes a limit of 1 to {MAX_RECEIVE} and waits up to {MAX_WAIT_SECONDS} s"
-            )
-        _check_lease(lease_seconds)
+        check_receive(limit, wait_seconds)
+        check_lease(lease_seconds)
         queue_id = self._id(queue)
         until_ms = self._clock.now_ms() + round(wait_seconds * 1000)
         pause = _FIRST_PAUSE_SECONDS
@@ -115,7 +104,7 @@ class SQLiteQueue:
 
     async def extend(self, queue: str, receipts: Sequence[str], lease_seconds: int) -> list[str]:
         """Make each lease end `lease_seconds` from now. Returns the receipts that are stale or whose lease ended."""
-        _check_lease(lease_seconds)
+        check_lease(lease_seconds)
         queue_id = self._id(queue)
         now = self._clock.now_ms()
         statement = f"UPDATE messages SET hidden_until = ? WHERE {_DELIVERED} AND hidden_until > ?"  # noqa: S608
@@ -272,18 +261,3 @@ def _parts(receipt: str) -> tuple[int, int, str]:
     """The columns that a receipt names; for a text that is no receipt, those of no message."""
     match = _RECEIPT.fullmatch(receipt)
     return (int(match[1]), int(match[2]), match[3]) if match else (-1, -1, "")
-
-
-def _check(message: Outgoing) -> None:
-    if not message.body or _REFUSED_BY_SQS.search(message.body):
-        raise ValueError("a message is not empty and has no control characters; write it as JSON in ASCII")
-    size = len(message.body) if message.body.isascii() else len(message.body.encode())
-    if size > MAX_MESSAGE_BYTES:
-        raise ItemTooLarge(f"a message of {size} bytes; a queue takes {MAX_MESSAGE_BYTES}")
-    if not 0 <= message.delay_seconds <= MAX_DELAY_SECONDS:
-        raise ValueError(f"a message can be delayed by 0 to {MAX_DELAY_SECONDS} seconds; use a timer")
-
-
-def _check_lease(lease_seconds: int) -> None:
-    if not 0 <= lease_seconds <= MAX_LEASE_SECONDS:
-        raise ValueError(f"a lease lasts 0 to {MAX_LEASE_SECONDS} seconds")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from karman_core.backends.embedded.database import Database
 from karman_core.backends.embedded.wakeups import Wakeups
+from karman_core.backends.limits import check_timer_name
 from karman_core.ports.timers import Timer
-
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class SQLiteTimers:
@@ -20,8 +17,7 @@ class SQLiteTimers:
 
     async def set(self, timer: Timer) -> None:
         """Make or replace the timer."""
-        if not _NAME.fullmatch(timer.name):
-            raise ValueError(f"a timer's name has 1 to 64 characters of [A-Za-z0-9_.-]: {timer.name!r}")
+        check_timer_name(timer.name)
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO timers (name, queue, at_ms, body) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"

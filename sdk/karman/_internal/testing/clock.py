@@ -60,6 +60,6 @@ class NumberedEntropy:
         return 0.5
 
     def token(self) -> str:
-        """26 characters of [0-9a-z], counting from 1."""
+        """26 characters of [0-9a-z], counting from 1, with the number in front: ids are made of the first ones."""
         self._drawn += 1
-        return f"{self._drawn:026d}"
+        return f"{self._drawn:010d}".ljust(26, "0")

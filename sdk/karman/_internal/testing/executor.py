@@ -14,10 +14,10 @@ from karman._internal.failures import describe_validation, errored
 from karman._internal.journal import Journal
 from karman._internal.models import Empty, Result, Rooted
 from karman._internal.outcomes import Cancelled, Next, Signal
-from karman._internal.results import INVALID_OUTPUT, outcome_of
+from karman._internal.results import INVALID_OUTPUT, NodeOutcome, outcome_of
 from karman._internal.testing.scripts import Fault, Stub
 from karman.errors import NodeFailure
-from karman_core.domain.outcome import Errored, Outcome, SentSignal, Stopped
+from karman_core.domain.outcome import Errored, SentSignal
 from karman_core.ports.executor import Execution
 
 
@@ -64,7 +64,7 @@ class ScriptedExecutor:
         """As the node declares them."""
         return self._nodes.declared_secrets(node_name) if self._nodes.runs(node_name) else ()
 
-    async def execute(self, execution: Execution) -> Outcome:
+    async def execute(self, execution: Execution) -> NodeOutcome:
         """Run the node, its stub, or what goes wrong with it."""
         self.executions[execution.identifier] += 1
         fault = self._fault(execution)
@@ -73,28 +73,28 @@ class ScriptedExecutor:
                 await self._run(execution)
             return self._strike(fault, execution)
         outcome = await self._run(execution)
-        if not isinstance(outcome, Errored | Stopped):
+        if not isinstance(outcome, Errored):
             self._signals[execution.state_id, execution.turn] = outcome.effects.signals
         return outcome
 
     def _fault(self, execution: Execution) -> Fault | None:
         for number, fault in enumerate(self._faults):
             key = (number, execution.state_id)
-            if fault.identifier == execution.identifier and fault.strikes(
-                execution.inputs, self._struck[key]
-            ):
+            # Attempts count failures; a crash is none, so crashes are counted here.
+            before = self._struck[key] if fault.error is None else execution.attempt - 1
+            if fault.identifier == execution.identifier and fault.strikes(execution.inputs, before):
                 self._struck[key] += 1
                 return fault
         return None
 
-    def _strike(self, fault: Fault, execution: Execution) -> Outcome:
+    def _strike(self, fault: Fault, execution: Execution) -> NodeOutcome:
         if fault.error is None:
             raise WorkerCrashed
         declaration = self._declarations.get(execution.identifier)
         classes = declaration.non_retryable if declaration else ()
         return errored(fault.error, execution.secrets.values(), classes)
 
-    async def _run(self, execution: Execution) -> Outcome:
+    async def _run(self, execution: Execution) -> NodeOutcome:
         stub = self._stubs.get(execution.identifier)
         if stub is None:
             return await self._nodes.execute(execution)

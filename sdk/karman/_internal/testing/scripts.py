@@ -30,9 +30,9 @@ class Fault:
     after: bool
     where: Callable[[Inputs], bool] | None
 
-    def strikes(self, inputs: Inputs, execution: int) -> bool:
-        """Whether it happens in the execution of this number, from 0, of a state."""
-        return (self.times is None or execution < self.times) and (self.where is None or self.where(inputs))
+    def strikes(self, inputs: Inputs, before: int) -> bool:
+        """Whether it happens to a state, to which it happened so often before."""
+        return (self.times is None or before < self.times) and (self.where is None or self.where(inputs))
 
 
 def fail(
@@ -43,11 +43,11 @@ def fail(
     after: bool = False,
     where: Callable[[Inputs], bool] | None = None,
 ) -> Fault:
-    """Make the first executions of a node instance fail.
+    """Make the first attempts of a node instance fail.
 
     Args:
         identifier: of the node instance.
-        times: how many executions of each of its states; None for all.
+        times: how many attempts of each of its states; None for all.
         error: what they raise.
         after: True lets the node run first, so that what it does outside has happened.
         where: which states, by their inputs: `where=lambda inputs: inputs["page"] == 3`.

@@ -11,9 +11,10 @@ from karman._internal.execution import NodeExecutor
 from karman._internal.functions import NodeLike, node_class
 from karman._internal.json_values import to_json
 from karman._internal.node import declaration_of
+from karman._internal.results import NodeOutcome
 from karman._internal.testing.synchronous import synchronous
 from karman_core.domain.definition import JSON
-from karman_core.domain.outcome import Outcome, Resumption
+from karman_core.domain.outcome import Resumption
 from karman_core.ports.executor import Execution
 
 _DAY_MS = 86_400_000
@@ -30,7 +31,7 @@ async def aexecute(
     timeout: Duration | None = None,  # noqa: ASYNC109 - of the attempt, an input of what is tested
     cancelled: bool = False,
     **fields: Any,
-) -> Outcome:
+) -> NodeOutcome:
     """Execute one node as a worker would, and give its outcome: `Succeeded`, `Errored`, `Pruned` and so on.
 
     Args:
