@@ -118,7 +118,7 @@ def _matches(words: set[str], folder: Path) -> Iterator[_Match]:
 
 def _write_note(arguments: Note, workspace: Workspace) -> str:
     """The same note again is the same file again: a tool may run twice if its worker dies."""
-    name = re.sub(r"[^\w-]+", "-", arguments.title.casefold()).strip("-")[:60] or "note"
+    name = re.sub(r"[^\w-]+", "-", arguments.title.lower()).strip("-")[:60] or "note"
     path = workspace.notes / f"{name}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as unfinished:

@@ -37,7 +37,8 @@ def stubber() -> Iterator[Stubber]:
 
 @pytest.fixture
 def model(stubber: Stubber) -> BedrockModel:
-    return BedrockModel(MODEL, stubber.client)
+    client: Any = stubber.client
+    return BedrockModel(MODEL, client)
 
 
 def response(reason: str, *content: dict[str, Any]) -> dict[str, Any]:

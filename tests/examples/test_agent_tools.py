@@ -39,7 +39,7 @@ def test_arithmetic(expression: str, value: float) -> None:
 def test_what_is_no_arithmetic_is_refused(expression: str) -> None:
     started = time.monotonic()
 
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011 - many messages, all of them a ValueError
         calculate(expression)
 
     assert time.monotonic() - started < 1
@@ -48,7 +48,14 @@ def test_what_is_no_arithmetic_is_refused(expression: str) -> None:
 NUMBERS = st.integers(-99, 99)
 
 
-@given(st.recursive(NUMBERS.map(str), lambda e: st.tuples(e, st.sampled_from("+-*"), e).map("({0[0]}{0[1]}{0[2]})".format), max_leaves=8))  # fmt: skip
+EXPRESSIONS = st.recursive(
+    NUMBERS.map(str),
+    lambda parts: st.tuples(parts, st.sampled_from("+-*"), parts).map("({0[0]}{0[1]}{0[2]})".format),
+    max_leaves=8,
+)
+
+
+@given(EXPRESSIONS)
 def test_it_calculates_as_python_does(expression: str) -> None:
     assert calculate(expression) == eval(expression)
 
@@ -95,8 +102,8 @@ def test_search_without_a_match_says_so(workspace: Workspace) -> None:
 def test_a_note_is_written_inside_its_folder_once(workspace: Workspace) -> None:
     for _ in range(2):
         result = use(call("write_note", title="../../etc/Größe: 1", text="391"), workspace)
+        assert result.text == "wrote etc-größe-1.md"
 
-    assert result.text == "wrote etc-größe-1.md"
     assert [path.name for path in workspace.notes.iterdir()] == ["etc-größe-1.md"]
     assert (workspace.notes / "etc-größe-1.md").read_text() == "# ../../etc/Größe: 1\n\n391\n"
 

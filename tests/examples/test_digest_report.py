@@ -96,8 +96,15 @@ def test_an_empty_collection_is_a_report_as_well() -> None:
 
 @pytest.mark.parametrize(
     ("score", "name"),
-    [(121.2, "very easy"), (60, "plain"), (59.9, "fairly hard"), (30, "hard"), (-5, "very hard"), (None, "for English only")],
-)  # fmt: skip
+    [
+        (121.2, "very easy"),
+        (60, "plain"),
+        (59.9, "fairly hard"),
+        (30, "hard"),
+        (-5, "very hard"),
+        (None, "for English only"),
+    ],
+)
 def test_scores_have_flesch_s_names(score: float | None, name: str) -> None:
     assert ease_name(score) == name
 

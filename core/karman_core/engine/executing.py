@@ -54,7 +54,9 @@ class Runner:
         """Whether this worker has the node of a position: that name, in the namespace of the queue that it reads."""
         executor, instance = self._services.executor, graph.instances[position.identifier]
         owner = instance.namespace or position.run.namespace
-        return executor is not None and owner == namespace_of(task.queue) and executor.runs(instance.node_name)
+        return (
+            executor is not None and owner == namespace_of(task.queue) and executor.runs(instance.node_name)
+        )
 
     async def run(
         self, task: Task, graph: Graph, position: Position, record: Record | None, *, stopped: bool

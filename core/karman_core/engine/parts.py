@@ -17,6 +17,7 @@ from karman_core.engine.inputs import InputResolver
 from karman_core.engine.joining import Joiner
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.outputs import OutputStore
+from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.reading import Reader
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.reopening import Reopener
@@ -112,6 +113,7 @@ class Parts:
                 walker=walker,
                 failures=failures,
                 waits=waits,
+                prolonger=Prolonger(services, graphs, walker),
                 sender=sender,
             ),
         )

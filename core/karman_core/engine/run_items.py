@@ -46,6 +46,7 @@ class Header:
     tags: Mapping[str, str] | None = None
     key: str | None = None
     trigger: str | None = None
+    prolonged_ms: int = 0
     totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
 
 
@@ -147,6 +148,7 @@ def read_header(item: Item) -> Header:
         tags=unpack(item["tags"]) if "tags" in item else None,
         key=item.get("key"),
         trigger=item.get("trigger"),
+        prolonged_ms=item.get("prolonged", 0),
         totals=Totals(*(item.get(f"n{place}", 0) for place in range(len(Totals._fields)))),
     )
 

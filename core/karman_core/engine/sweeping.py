@@ -21,6 +21,7 @@ from karman_core.engine import keys
 from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.run_items import Header, read_header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
@@ -37,6 +38,7 @@ class SweepReport:
 
     looked_at: int = 0
     expired: int = 0
+    prolonged: int = 0
     redriven: int = 0
     sent: int = 0
     failed: int = 0
@@ -54,6 +56,7 @@ class Sweeper:
         walker: Walker,
         failures: Failures,
         waits: Waits,
+        prolonger: Prolonger,
         sender: Sender,
     ) -> None:
         self._services = services
@@ -62,6 +65,7 @@ class Sweeper:
         self._walker = walker
         self._failures = failures
         self._waits = waits
+        self._prolonger = prolonger
         self._sender = sender
 
     async def sweep(self) -> SweepReport:
@@ -92,6 +96,8 @@ class Sweeper:
         if now >= run.deadline_ms:
             await self._lifecycle.expire(run.namespace, run.run_id)
             return replace(report, expired=report.expired + 1)
+        if await self._prolonger.prolong(header):
+            report = replace(report, prolonged=report.prolonged + 1)
         stalled_ms = self._services.settings.stalled_seconds * 1000
         if header.status is RunStatus.PAUSED or now - header.starts_ms < stalled_ms:
             return report
