@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from karman._internal.node import declaration_of
 from karman_cli.databases import new_database
 from karman_cli.logs import log_to_stderr
 from karman_cli.output import note, print_document
@@ -86,7 +87,7 @@ def serve(request: Request) -> None:
     with assembled(
         settings, database, nodes=nodes, observer=RunLog(), concurrency=request.concurrency
     ) as assembly:
-        asyncio.run(_serve(request, settings, assembly, definitions, database))
+        asyncio.run(_Server(request, settings, assembly, loaded, definitions).serve(database))
 
 
 def _definitions(loaded: Sequence[Loaded]) -> list[GraphDefinition]:
@@ -103,39 +104,60 @@ def _definitions(loaded: Sequence[Loaded]) -> list[GraphDefinition]:
     return [definition for _, definition in found.values()]
 
 
-async def _serve(
-    request: Request,
-    settings: Settings,
-    assembly: Assembly,
-    definitions: list[GraphDefinition],
-    database: Path,
-) -> None:
-    queues = await register(assembly, settings.namespace, None, settings.runtime)
-    for definition in definitions:
-        queues += await register(assembly, settings.namespace, definition, settings.runtime)
-    for definition in definitions:
-        await put_valid(assembly, settings.namespace, definition, request.secrets)
-    worker = assembly.worker(
-        list(dict.fromkeys(queues)), concurrency=request.concurrency, grace_seconds=GRACE_SECONDS
-    )
-    beside = [
-        asyncio.create_task(assembly.cron().run()),
-        asyncio.create_task(sweep_forever(assembly.engine, assembly.clock)),
-    ]
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What `karman dev` is made of."""
 
-    def stop() -> None:
-        note("stopping: waiting for nodes that are running; press Ctrl-C again to exit at once")
-        worker.stop()
+    request: Request
+    settings: Settings
+    assembly: Assembly
+    loaded: Sequence[Loaded]
+    definitions: Sequence[GraphDefinition]
 
-    try:
-        with on_signals(stop):
-            _say_ready(request, settings, assembly, definitions, database)
-            with contextlib.redirect_stdout(sys.stderr):
-                await worker.run_until(_first_failure(beside))
-    finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.wait(beside)
+    async def serve(self, database: Path) -> None:
+        """Make nodes and graphs known, then work until stopped."""
+        queues = await self._prepare()
+        worker = self.assembly.worker(
+            queues, concurrency=self.request.concurrency, grace_seconds=GRACE_SECONDS
+        )
+        beside = [
+            asyncio.create_task(self.assembly.cron().run()),
+            asyncio.create_task(sweep_forever(self.assembly.engine, self.assembly.clock)),
+        ]
+
+        def stop() -> None:
+            note("stopping: waiting for nodes that are running; press Ctrl-C again to exit at once")
+            worker.stop()
+
+        try:
+            with on_signals(stop):
+                self._say_ready(database)
+                with contextlib.redirect_stdout(sys.stderr):
+                    await worker.run_until(_first_failure(beside))
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
+
+    async def _prepare(self) -> list[str]:
+        """The task queues to work on. All nodes come first: a graph may use those of another module."""
+        namespace = self.settings.namespace
+        queues: list[str] = []
+        for each in self.loaded:
+            own = [graph.definition for graph in each.graphs]
+            queues += await register(self.assembly, namespace, each, own, self.settings.runtime)
+        for definition in self.definitions:
+            await put_valid(self.assembly, namespace, definition, self.request.secrets)
+        return list(dict.fromkeys(queues))
+
+    def _say_ready(self, database: Path) -> None:
+        nodes = sorted({declaration_of(node).name for each in self.loaded for node in each.nodes})
+        graphs = sorted(definition.name for definition in self.definitions)
+        if self.request.as_json:
+            print_document({"ready": True, "database": str(database), "nodes": nodes, "graphs": graphs})
+        else:
+            names = ", ".join(graphs) or "none"
+            note(f"ready: {len(nodes)} nodes, graphs {names}, database {database}; Ctrl-C stops")
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
@@ -143,20 +165,3 @@ async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
-
-
-def _say_ready(
-    request: Request,
-    settings: Settings,
-    assembly: Assembly,
-    definitions: list[GraphDefinition],
-    database: Path,
-) -> None:
-    nodes = sorted(node.name for node in assembly.executor.registered(settings.runtime))
-    graphs = sorted(definition.name for definition in definitions)
-    if request.as_json:
-        print_document({"ready": True, "database": str(database), "nodes": nodes, "graphs": graphs})
-    else:
-        note(
-            f"ready: {len(nodes)} nodes, graphs {', '.join(graphs) or 'none'}, database {database}; Ctrl-C stops"
-        )

@@ -10,12 +10,13 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 class FieldsFormatter(logging.Formatter):
-    """`warning karman_runtime.leases: lease lost queue=default/local message_id=...`."""
+    """`12:00:00 warning karman_runtime.leases: lease lost queue=default/digest message_id=...`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The message, the fields given as `extra`, and the traceback if there is one."""
         fields = [f"{key}={value}" for key, value in vars(record).items() if key not in _USUAL]
-        text = " ".join([f"{record.levelname.lower()} {record.name}: {record.getMessage()}", *fields])
+        when = self.formatTime(record, "%H:%M:%S")
+        text = " ".join([f"{when} {record.levelname.lower()} {record.name}: {record.getMessage()}", *fields])
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from karman._internal.node import declaration_of
 from karman_cli.output import note
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import InvalidGraph, InvalidInput
@@ -14,24 +15,30 @@ if TYPE_CHECKING:
     from karman_core.engine import Engine
     from karman_core.engine.views import GraphView
     from karman_runtime.composition import Assembly
+    from karman_runtime.loading import Loaded
 
 
 async def register(
-    assembly: Assembly, namespace: str, definition: GraphDefinition | None, runtime: str
+    assembly: Assembly,
+    namespace: str,
+    loaded: Loaded,
+    definitions: Collection[GraphDefinition],
+    runtime: str | None,
 ) -> list[str]:
-    """Register the nodes of this process, and return the task queues to work on.
+    """Register the nodes of a module, and return the task queues to work on.
 
     A graph may use nodes of another namespace. On one machine this process is all there is, so its nodes are registered
     there as well.
     """
-    instances = definition.nodes if definition else ()
+    runtime = runtime or loaded.runtime
+    nodes = [declaration_of(node).registered(runtime) for node in loaded.nodes]
+    instances = [instance for definition in definitions for instance in definition.nodes]
     namespaces = sorted({namespace, *(each.namespace for each in instances if each.namespace)})
-    own = definition.name if definition else None
+    own = {definition.name for definition in definitions}
     for each in namespaces:
-        registration = await assembly.engine.register_nodes(each, assembly.executor.registered(runtime))
-        for graph in registration.broken:
-            if graph != own:
-                note(f"warning: graph '{graph}' does not fit these nodes any more")
+        registration = await assembly.engine.register_nodes(each, nodes)
+        for graph in sorted(set(registration.broken) - own):
+            note(f"warning: graph '{graph}' does not fit these nodes any more")
         await assembly.backend.queue.create(f"{each}/{runtime}")
     return [f"{each}/{runtime}" for each in namespaces]
 

@@ -93,7 +93,7 @@ async def _start(request: Request, start: Start, settings: Settings, place: _Pla
         observer=watch,
         concurrency=request.concurrency,
     ) as assembly:
-        running = Running(assembly, watch, settings.namespace, manner)
+        running = Running(assembly, place.loaded, watch, settings.namespace, manner)
         outcome = await running.start(place.loaded.graph(place.name), start)
         failed = await failed_states(assembly.engine, outcome.run)
     go_on = None
@@ -133,7 +133,7 @@ async def _resume(request: Request, run_id: str, settings: Settings, database: P
                     f"going on with run {run_id}; work of a process that was killed is taken over after its lease"
                 )
             manner = _manner(request, settings, database, GRACE_SECONDS)
-            outcome = await Running(assembly, watch, settings.namespace, manner).resume(run)
+            outcome = await Running(assembly, loaded, watch, settings.namespace, manner).resume(run)
             run, interrupted = outcome.run, outcome.interrupted
         failed = await failed_states(assembly.engine, run)
     return conclude(

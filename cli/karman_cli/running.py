@@ -19,6 +19,7 @@ from karman_core.domain.definition import JSON, GraphDefinition
 if TYPE_CHECKING:
     from karman_core.engine.views import RunView
     from karman_runtime.composition import Assembly
+    from karman_runtime.loading import Loaded
 
 PAGE = 500
 RECALLED_PAGES = 20
@@ -47,11 +48,12 @@ class Manner:
     """How a run is worked on and shown.
 
     Attributes:
+        runtime: the name of the runtime, if it was given.
         grace_seconds: how long running nodes may go on after Ctrl-C.
         where: options that lead another terminal to the same database.
     """
 
-    runtime: str
+    runtime: str | None
     concurrency: int
     grace_seconds: float
     quiet: bool
@@ -69,8 +71,11 @@ class Outcome:
 class Running:
     """One run in this process."""
 
-    def __init__(self, assembly: Assembly, watch: Watch, namespace: str, manner: Manner) -> None:
+    def __init__(
+        self, assembly: Assembly, loaded: Loaded, watch: Watch, namespace: str, manner: Manner
+    ) -> None:
         self._assembly = assembly
+        self._loaded = loaded
         self._watch = watch
         self._namespace = namespace
         self._manner = manner
@@ -82,7 +87,7 @@ class Running:
             InvalidGraph, InvalidInput: nothing was started; every reason is listed.
         """
         engine = self._assembly.engine
-        queues = await register(self._assembly, self._namespace, definition, self._manner.runtime)
+        queues = await self._register(definition)
         await put_valid(self._assembly, self._namespace, definition, start.secrets)
         schema = await root_schema(engine, self._namespace, definition)
         started = await engine.trigger(
@@ -99,10 +104,15 @@ class Running:
     async def resume(self, run: RunView) -> Outcome:
         """Work on a run that an earlier process began. The graph stays that of the run; the code may be newer."""
         graph = await self._assembly.engine.get_graph(self._namespace, run.graph, run.graph_version)
-        queues = await register(self._assembly, self._namespace, graph.definition, self._manner.runtime)
+        queues = await self._register(graph.definition)
         progress = self._watch.follow(graph.definition, run.run_id)
         await self._recall(progress, run)
         return await self._work(progress, run.run_id, queues)
+
+    async def _register(self, definition: GraphDefinition) -> list[str]:
+        return await register(
+            self._assembly, self._namespace, self._loaded, [definition], self._manner.runtime
+        )
 
     async def _recall(self, progress: Progress, run: RunView) -> None:
         """Count what is done already; of very wide runs the first part alone, as reading all would take a while."""

@@ -113,7 +113,7 @@ def _matches(words: set[str], folder: Path) -> Iterator[_Match]:
             found = [word for word in re.findall(r"\w+", paragraph[0].casefold()) if word in words]
             line = text.count("\n", 0, paragraph.start()) + 1
             place = f"{path.relative_to(root).as_posix()}:{line}"
-            yield _Match(len(set(found)), len(found), place, " ".join(paragraph[0].split())[:300])
+            yield _Match(len(set(found)), len(found), place, " ".join(paragraph[0].split())[:160])
 
 
 def _write_note(arguments: Note, workspace: Workspace) -> str:

@@ -23,7 +23,7 @@ from karman import Context, Graph, Node, NonRetryable, RequeueAfter, Retry, node
 from .client import Throttled, get_json
 
 BATCH = 10
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 1
 """Between two pages of the index. Meanwhile the state occupies no worker."""
 
 
@@ -103,7 +103,7 @@ class FetchBatch(Node):
         records: list[Record]
 
     def execute(self) -> Outputs:
-        query = urlencode({"ids": ",".join(map(str, self.inputs.ids))})
+        query = urlencode({"ids": ",".join(map(str, self.inputs.ids))}, safe=",")
         answer = self.Outputs.model_validate(ask(f"{self.inputs.base_url}/records?{query}", self.ctx))
         self.ctx.store.increment("fetched", len(answer.records))
         return answer
@@ -178,7 +178,7 @@ def replace_file(path: Path, text: str) -> None:
 graph = Graph(
     "api_harvest",
     description="All records of a paginated API that throttles and fails, once each",
-    retry=Retry.exponential(6, first=0.2, jitter="full", max_delay=5),
+    retry=Retry.exponential(6, first=1, jitter="full", max_delay=5),
     store_defaults={"cursor": None, "ids_of_pages": [], "pages": 0, "fetched": 0, "throttled": 0},
 )
 index = graph.add(WalkIndex, "index")

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 CITIES = ("Århus", "Bengaluru", "Córdoba", "Dakar", "Erfurt", "Fukuoka", "Graz", "Hà Nội")
-PAGE = 25
+PAGE = 40
 FAULTS_IN_A_ROW = 3
 
 

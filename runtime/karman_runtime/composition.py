@@ -22,6 +22,9 @@ from karman_runtime.worker import Worker
 LOCAL_LEASE_SECONDS = 15
 """On one machine a lease need not outlast a slow network: work of a killed process is taken over sooner."""
 
+MAX_RECEIVES = 30
+"""More than the engine's crash limit, which ends the states that can be blamed."""
+
 DEFAULT_THREADS = 32
 
 
@@ -45,6 +48,7 @@ class Assembly:
             concurrency=max(concurrency, len(queues)),
             lease_seconds=self.settings.lease_seconds,
             grace_seconds=grace_seconds,
+            max_receives=MAX_RECEIVES,
         )
 
     def cron(self) -> CronLoop:

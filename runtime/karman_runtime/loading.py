@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from karman_core.domain.definition import GraphDefinition
 from karman_runtime.errors import NoGraph, SeveralGraphs
 from karman_runtime.graph_files import is_graph_file, read_graph_file
 from karman_runtime.modules import import_target
+
+LONGEST_STEM = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,26 @@ class Loaded:
 
     Attributes:
         target: as the user named it, without the name of a graph.
+        origin: the file that was loaded.
         graphs: in the order of the module.
         nodes: node classes of the module and of its graphs, each once.
     """
 
     target: str
+    origin: Path
     graphs: tuple[FoundGraph, ...]
     nodes: tuple[type[Node], ...]
+
+    @property
+    def runtime(self) -> str:
+        """The name under which its nodes are registered: one for each file, however the file is named.
+
+        Workers of one runtime share a task queue, and get each other's messages; so processes that loaded different
+        code must not be of one runtime.
+        """
+        stem = re.sub(r"[^A-Za-z0-9_]", "_", self.origin.stem)[:LONGEST_STEM]
+        name = f"{stem}-{zlib.crc32(str(self.origin).encode()):08x}"
+        return f"_{name}" if name[0].isdigit() else name
 
     def graph(self, name: str | None) -> GraphDefinition:
         """The one graph, or that of a name: of its variable, or its own.
@@ -84,12 +101,22 @@ def load(target: str, nodes_from: Sequence[str] = ()) -> Loaded:
     modules = [import_target(each) for each in nodes_from]
     if is_graph_file(target):
         definition = read_graph_file(Path(target))
-        return Loaded(target, (FoundGraph(definition.name, definition),), _distinct(_nodes(modules)))
+        return Loaded(
+            target,
+            Path(target).resolve(),
+            (FoundGraph(definition.name, definition),),
+            _distinct(_nodes(modules)),
+        )
     module = import_target(target)
     graphs = {name: value for name, value in vars(module).items() if isinstance(value, Graph)}
     found = tuple(FoundGraph(name, graph.definition()) for name, graph in _without_aliases(graphs).items())
     of_graphs = [node for graph in graphs.values() for node in graph.nodes]
-    return Loaded(target, found, _distinct([*_nodes([module, *modules]), *of_graphs]))
+    return Loaded(
+        target,
+        Path(module.__file__ or target).resolve(),
+        found,
+        _distinct([*_nodes([module, *modules]), *of_graphs]),
+    )
 
 
 def _without_aliases(graphs: dict[str, Graph]) -> dict[str, Graph]:

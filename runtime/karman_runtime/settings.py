@@ -22,7 +22,7 @@ class Settings(BaseModel):
         backend: `embedded` for a database file on this machine, `aws` for a deployment.
         db: the embedded backend's database file.
         namespace: whose graphs and runs commands work on.
-        runtime: the name under which local workers register nodes.
+        runtime: the name under which local workers register nodes; by default one for each module.
         debug: show tracebacks of errors that are normally one line.
         log_level: of Karman's and the nodes' log lines on stderr.
     """
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     backend: Literal["embedded", "aws"] = "embedded"
     db: Path | None = None
     namespace: str = Field(default="default", pattern=NAME_PATTERN)
-    runtime: str = Field(default="local", pattern=NAME_PATTERN)
+    runtime: str | None = Field(default=None, pattern=NAME_PATTERN)
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 

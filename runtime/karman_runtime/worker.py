@@ -49,6 +49,10 @@ class Processor(Protocol):
         """Work on one message and say what becomes of it."""
         ...
 
+    async def dead_letter(self, queue: str, message: Incoming) -> bool:
+        """Make a run go on without a message; False for one that is of no run."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSnapshot:
@@ -79,7 +83,7 @@ class WorkerSnapshot:
 class Worker:
     """Works on the messages of some queues until stopped. One instance serves one `run` or `run_until`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a deployment may tune
         self,
         engine: Processor,
         queue: Queue,
@@ -90,6 +94,7 @@ class Worker:
         lease_seconds: int = 60,
         grace_seconds: float = 30.0,
         wait_seconds: float = 20.0,
+        max_receives: int | None = None,
     ) -> None:
         """Make a worker.
 
@@ -102,6 +107,7 @@ class Worker:
             lease_seconds: how long a message stays hidden after this worker dies.
             grace_seconds: how long running nodes may take to finish once the worker stops.
             wait_seconds: how long one receive waits for a message (at most 20).
+            max_receives: a message that was received more often is dead; None where the queue itself sees to that.
         """
         if not queues or concurrency < len(queues):
             raise ValueError("a worker needs at least one queue and a slot for each of them")
@@ -112,6 +118,7 @@ class Worker:
         self._grace_seconds = grace_seconds
         self._wait_seconds = wait_seconds
         self._lease_seconds = lease_seconds
+        self._max_receives = max_receives
         self._slots = Slots(concurrency)
         self._leases = Leases(queue, clock, lease_seconds)
         self._deletions = Deletions(queue, clock)
@@ -239,7 +246,7 @@ class Worker:
 
     async def _process(self, lease: Lease) -> None:
         try:
-            disposition = await self._engine.process(lease.queue, lease.message, stopping=self.stopping)
+            disposition = await self._disposition(lease)
             if disposition is Disposition.DONE:
                 self._finished += 1
                 self._deletions.add(lease.queue, lease.receipt)
@@ -254,6 +261,16 @@ class Worker:
         finally:
             self._leases.release(lease)
             self._slots.release()
+
+    async def _disposition(self, lease: Lease) -> Disposition:
+        message = lease.message
+        if self._max_receives is None or message.receive_count <= self._max_receives:
+            return await self._engine.process(lease.queue, message, stopping=self.stopping)
+        logger.error("message is dead", extra=_fields(lease))
+        if await self._engine.dead_letter(lease.queue, message):
+            return Disposition.DONE
+        await self._queue.bury(lease.queue, message, f"received {message.receive_count} times")
+        return Disposition.KEEP
 
     async def _put_off(self, lease: Lease, error: KarmanError) -> None:
         """Have the message delivered again: soon if the backend was busy, else when its lease ends."""

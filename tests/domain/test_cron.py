@@ -8,7 +8,6 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from karman_core.domain import cron
 from karman_core.domain.cron import firings, next_firing, trigger_name, validate_cron
 from karman_core.domain.definition import CronTrigger, CronValue
 from karman_core.domain.errors import InvalidRequest
@@ -201,7 +200,3 @@ def test_triggers_without_a_name_take_it_from_their_position() -> None:
     value = CronValue(expression="* * * * *")
     assert trigger_name(CronTrigger(value=value), 3) == "cron-3"
     assert trigger_name(CronTrigger(name="nightly", value=value), 3) == "nightly"
-
-
-def test_croniter_is_imported_only_when_it_is_needed() -> None:
-    assert not hasattr(cron, "croniter")

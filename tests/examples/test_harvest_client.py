@@ -125,7 +125,7 @@ def test_the_server_runs_by_itself_and_ends_by_itself() -> None:
         "--port",
         "0",
         "--seconds",
-        "2",
+        "1",
         "--records",
         "5",
     ]

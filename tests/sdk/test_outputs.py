@@ -79,7 +79,7 @@ ANSWERS: dict[str, Any] = {
     "next_wrong": lambda: Next("left", "one"),
     "prune_text": lambda: Prune("empty"),  # type: ignore[arg-type]
     "prune_unwritable": lambda: Prune({"why": object()}),
-    "corrupted": lambda: Page.model_construct(number="one"),  # type: ignore[arg-type],
+    "corrupted": lambda: Page.model_construct(number="one"),  # type: ignore[arg-type]
 }
 TWO = ({"number": 1}, {"number": 2})
 

@@ -28,7 +28,9 @@ def dev(  # noqa: PLR0913  the options of the command
     runtime: Annotated[
         str | None,
         typer.Option(
-            "--runtime", metavar="NAME", help="The runtime's name. Default: $KARMAN_RUNTIME, else 'local'."
+            "--runtime",
+            metavar="NAME",
+            help="The runtime's name. Default: $KARMAN_RUNTIME, else one a module.",
         ),
     ] = None,
     secret: options.Secrets = None,

@@ -61,11 +61,14 @@ def firings(expression: str, timezone: str, after_ms: int, until_ms: int, limit:
 
 
 def _firings(expression: str, timezone: str, after_ms: int) -> Iterator[int]:
+    from croniter import croniter  # noqa: PLC0415  35 ms that most functions must not pay at start
+
     zone = _zone(expression, timezone)
     # Local times in order, each taken as its first occurrence, are times in order. So all firings after a moment have
     # local times after the moment's, and those among them that are not after it belong to an hour that comes twice.
-    local = datetime.fromtimestamp(after_ms // 1000, zone).replace(tzinfo=None)
-    for candidate in _local_firings(expression, local):
+    times = croniter(expression, datetime.fromtimestamp(after_ms // 1000, zone).replace(tzinfo=None))
+    while True:
+        candidate = times.get_next(datetime)
         moment = candidate.replace(tzinfo=zone).astimezone(UTC)
         exists = moment.astimezone(zone).replace(tzinfo=None) == candidate
         firing = int(moment.timestamp()) * 1000
@@ -84,14 +87,6 @@ def _zone(expression: str, timezone: str) -> ZoneInfo:
         problem = Problem("expression", "invalid_cron", reason)
         raise InvalidRequest("The cron trigger is not valid.", [problem])
     return zone
-
-
-def _local_firings(expression: str, after: datetime) -> Iterator[datetime]:
-    from croniter import croniter  # noqa: PLC0415  35 ms that most functions must not pay at start
-
-    times = croniter(expression, after)
-    while True:
-        yield times.get_next(datetime)
 
 
 def _fault(expression: str) -> str | None:

@@ -6,8 +6,10 @@ from typing import Protocol
 
 
 class Blobs(Protocol):
-    """Immutable values by name. Names are `/`-separated, of [A-Za-z0-9_.=-] parts, none of them `.` or `..`,
-    at most 512 characters in all."""
+    """Immutable values by name.
+
+    Names are `/`-separated, of [A-Za-z0-9_.=-] parts, none of them `.` or `..`, at most 512 characters in all.
+    """
 
     async def put(self, name: str, data: bytes) -> None:
         """Store; the same name again with the same bytes is no error. Durable on return."""
@@ -18,5 +20,5 @@ class Blobs(Protocol):
         ...
 
     async def delete_prefix(self, prefix: str) -> None:
-        """Remove every blob whose name begins with the prefix."""
+        """Remove every blob whose name begins with the prefix, which is not empty."""
         ...

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+import pydantic
 from pydantic import ValidationError
 
 from karman._internal.outcomes import Cancelled
@@ -17,7 +18,9 @@ from karman_core.domain.paths import spell
 MAX_MESSAGE_CHARACTERS = 2_000
 MAX_TRACEBACK_BYTES = 4_096
 
-_OWN_FRAMES = str(Path(__file__).parent)
+_FOREIGN_FRAMES = (str(Path(__file__).parent), str(Path(pydantic.__file__).parent))
+"""Frames that say nothing to who wrote the node."""
+
 _MAX_FIELDS = 20
 
 
@@ -70,11 +73,11 @@ def _format(error: BaseException) -> str:
 
 
 def _keep_user_frames(told: traceback.TracebackException | None, seen: set[int]) -> bool:
-    """Drop Karman's frames from an error, its causes and its parts; whether any frame is left."""
+    """Drop Karman's and pydantic's frames from an error, its causes and its parts; whether any frame is left."""
     if told is None or id(told) in seen:
         return False
     seen.add(id(told))
-    kept = [frame for frame in told.stack if not frame.filename.startswith(_OWN_FRAMES)]
+    kept = [frame for frame in told.stack if not frame.filename.startswith(_FOREIGN_FRAMES)]
     told.stack = traceback.StackSummary.from_list(kept)
     parts = [told.__cause__, told.__context__, *(told.exceptions or ())]
     inner = [_keep_user_frames(part, seen) for part in parts]

@@ -130,8 +130,8 @@ def _finite(key: str, amount: object) -> int | float:
 
 
 def _overwrites(writes: Iterable[StoreWrite]) -> bool:
-    """Whether the key's value before these writes no longer matters, so need not be read."""
-    return any(isinstance(write, StoreSet | StoreDelete) for write in writes)
+    """Whether the key's value before these writes does not matter, so need not be read."""
+    return isinstance(next(iter(writes), None), StoreSet | StoreDelete)
 
 
 def _replay(key: str, writes: Iterable[StoreWrite], value: JSON, default: JSON) -> JSON:

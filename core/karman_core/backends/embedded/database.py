@@ -136,7 +136,7 @@ class Database:
         self._writer.execute("BEGIN IMMEDIATE")
 
     def _prepare(self) -> None:
-        """Switch to a write-ahead log, with which readers and the writer do not wait for each other; make the tables."""
+        """Switch to a write-ahead log, with which readers do not wait for the writer, and make the tables."""
         is_new = not schema.is_current(
             self._writer, self.path
         )  # before anything is changed in a stranger's file

@@ -22,7 +22,7 @@ _LONGEST_PAUSE_SECONDS = 0.05
 
 _TIMERS_AT_ONCE = 100
 
-_RECEIPT = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})\.([0-9a-z]+)")
+_RECEIPT = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})\.(.+)")
 
 _HAS_DUE = """
     SELECT EXISTS (SELECT 1 FROM messages WHERE queue = :queue AND hidden_until IS NULL)
