@@ -114,11 +114,11 @@ class Act(Node):
         """
         resumed = self.ctx.resumed
         if resumed is None:
-            self.ctx.store.set(
-                "waiting_for_approval", [call for call in self.inputs.calls if is_dangerous(call)]
-            )
+            for call in filter(is_dangerous, self.inputs.calls):
+                self.ctx.logger.warning(
+                    "approval needed", extra={"tool": call.name, "arguments": call.arguments}
+                )
             raise WaitFor(APPROVAL, timeout=APPROVAL_TIMEOUT)
-        self.ctx.store.delete("waiting_for_approval")
         if resumed.timed_out:
             return "nobody approved it in time"
         try:

@@ -86,7 +86,7 @@ def _calculate(arguments: Expression, _: Workspace) -> str:
 
 class _Match(NamedTuple):
     words: int
-    occurrences: int
+    density: float
     place: str
     text: str
 
@@ -98,22 +98,24 @@ def _search(arguments: Query, workspace: Workspace) -> str:
     matches = [match for match in _matches(words, workspace.documents) if match.words]
     if not matches:
         return f"no document has any of: {', '.join(sorted(words))}"
-    best = sorted(matches, key=lambda match: (-match.words, -match.occurrences, match.place))[:MATCHES]
+    best = sorted(matches, key=lambda match: (-match.words, -match.density, match.place))[:MATCHES]
     return "\n".join(f"{match.place}: {match.text}" for match in best)
 
 
 def _matches(words: set[str], folder: Path) -> Iterator[_Match]:
-    """Every paragraph, with how many of the words it has, and how often."""
+    """Every paragraph and item of a list, with how many of the words it has, and what part of it they are."""
     root = folder.resolve()
     for path in sorted({path for pattern in PATTERNS for path in root.rglob(pattern)}):
         if not path.resolve().is_relative_to(root):
             continue  # a link that leads out of the folder
         text = path.read_text(encoding="utf-8", errors="replace")
-        for paragraph in re.finditer(r"\S(?:.|\n(?!\s*\n))*", text):
-            found = [word for word in re.findall(r"\w+", paragraph[0].casefold()) if word in words]
+        for paragraph in re.finditer(r"\S(?:.|\n(?!\s*\n|\s*[-*+] ))*", text):
+            present = re.findall(r"\w+", paragraph[0].casefold())
+            found = [word for word in present if word in words]
             line = text.count("\n", 0, paragraph.start()) + 1
             place = f"{path.relative_to(root).as_posix()}:{line}"
-            yield _Match(len(set(found)), len(found), place, " ".join(paragraph[0].split())[:160])
+            density = len(found) / max(1, len(present))
+            yield _Match(len(set(found)), density, place, " ".join(paragraph[0].split())[:160])
 
 
 def _write_note(arguments: Note, workspace: Workspace) -> str:

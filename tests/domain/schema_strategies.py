@@ -92,7 +92,9 @@ def _object(draw: st.DrawFn, value: dict[str, Any], inner: Any) -> dict[str, Any
         schema["required"] = [name for name in value if draw(st.booleans())]
     more = draw(st.sampled_from(["closed", "open", "implicit", "pattern"]))
     listed = {
-        name: inner(item) for name, item in value.items() if more in ("closed", "implicit") or draw(st.booleans())
+        name: inner(item)
+        for name, item in value.items()
+        if more in ("closed", "implicit") or draw(st.booleans())
     }
     for name in draw(st.lists(keys, max_size=1)):
         listed.setdefault(name, inner(draw(plain_values)) if name not in value else inner(value[name]))

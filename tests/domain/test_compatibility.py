@@ -53,7 +53,11 @@ def record(*needed: str, **properties: Any) -> dict[str, Any]:
     [
         (TEXT, WHOLE, "a string is given where an integer is wanted"),
         (NUMBER, TEXT, "a number is given where a string is wanted"),
-        ({"type": ["null", "string"]}, {"type": ["integer", "boolean"]}, "null or a string is given where a boolean or"),
+        (
+            {"type": ["null", "string"]},
+            {"type": ["integer", "boolean"]},
+            "null or a string is given where a boolean or",
+        ),
         (record(), record("a"), "'a' is required and not given"),
         (record(), STRINGS, "an object is given where a list is wanted"),
         (STRINGS, {"type": "array", "items": WHOLE}, "in the items, a string is given"),
@@ -73,10 +77,22 @@ def record(*needed: str, **properties: Any) -> dict[str, Any]:
         (record("a", a=TEXT), {"type": "object", "additionalProperties": WHOLE}, "in 'a', a string is given"),
         ({"type": "object", "additionalProperties": TEXT}, record("a", a=WHOLE), "in 'a', a string is given"),
         (record("a", a=TEXT), record() | {"additionalProperties": False}, "'a' is given and not taken"),
-        (record() | {"additionalProperties": False}, {"type": "object", "required": ["a"]}, "'a' is required"),
+        (
+            record() | {"additionalProperties": False},
+            {"type": "object", "required": ["a"]},
+            "'a' is required",
+        ),
         ({"allOf": [record() | {"additionalProperties": False}, {}]}, record("a"), "'a' is required"),
-        ({"type": "string", "format": "date"}, {"type": "string", "format": "uuid"}, "text of format date is given"),
-        ({"type": "array", "prefixItems": [TEXT]}, {"type": "array", "items": WHOLE}, "in the items, a string"),
+        (
+            {"type": "string", "format": "date"},
+            {"type": "string", "format": "uuid"},
+            "text of format date is given",
+        ),
+        (
+            {"type": "array", "prefixItems": [TEXT]},
+            {"type": "array", "items": WHOLE},
+            "in the items, a string",
+        ),
         (
             {"type": "array", "prefixItems": [TEXT, TEXT], "minItems": 2},
             {"type": "array", "prefixItems": [TEXT, WHOLE]},
@@ -160,7 +176,10 @@ def test_recursive_schemas_are_compared_as_far_as_they_repeat() -> None:
 
 
 def test_endless_and_deep_schemas_end() -> None:
-    endless = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, {"allOf": [{"$ref": "#/$defs/A"}]}]}}}
+    endless = {
+        "$ref": "#/$defs/A",
+        "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}, {"allOf": [{"$ref": "#/$defs/A"}]}]}},
+    }
     assert compatible(endless, endless) is None
     assert compatible(endless, TEXT) is None
     deep_text: Any = TEXT

@@ -23,7 +23,9 @@ def local(firing: int, zone: str) -> str:
 
 
 def fired(expression: str, zone: str, after: str, limit: int) -> list[str]:
-    return [local(firing, zone) for firing in firings(expression, zone, ms(after), ms("2100-01-01T00:00Z"), limit)]
+    return [
+        local(firing, zone) for firing in firings(expression, zone, ms(after), ms("2100-01-01T00:00Z"), limit)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -99,12 +101,18 @@ class Simple(NamedTuple):
 
 
 def field(low: int, high: int, *, steps: bool) -> st.SearchStrategy[str]:
-    numbers = st.lists(st.integers(low, high), min_size=1, max_size=3).map(lambda found: ",".join(map(str, found)))
+    numbers = st.lists(st.integers(low, high), min_size=1, max_size=3).map(
+        lambda found: ",".join(map(str, found))
+    )
     return st.just("*") | numbers | (st.integers(1, high).map(lambda step: f"*/{step}") if steps else numbers)
 
 
 simple = st.builds(
-    Simple, field(0, 59, steps=True), field(0, 3, steps=True), field(1, 31, steps=False), field(0, 6, steps=False)
+    Simple,
+    field(0, 59, steps=True),
+    field(0, 3, steps=True),
+    field(1, 31, steps=False),
+    field(0, 6, steps=False),
 )
 # Three days around changes of the clock: by an hour, by half an hour, at midnight, and a day left out.
 CHANGES = [
@@ -173,7 +181,9 @@ def test_a_wrong_expression_is_refused_with_the_reason(expression: str, words: s
     assert caught.value.problems == (problem,)
 
 
-@pytest.mark.parametrize("zone", ["Europe/Atlantis", "", "../etc/passwd", "/etc/localtime", "Europe", "localtime", "a\0b"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Atlantis", "", "../etc/passwd", "/etc/localtime", "Europe", "localtime", "a\0b"]
+)
 def test_a_zone_must_be_an_iana_zone(zone: str) -> None:
     (problem,) = validate_cron("* * * * *", zone)
     assert (problem.path, problem.code) == ("timezone", "invalid_timezone")
@@ -185,7 +195,9 @@ def test_an_unknown_zone_fires_never() -> None:
     assert [problem.path for problem in caught.value.problems] == ["expression", "timezone"]
 
 
-@pytest.mark.parametrize("expression", ["* * * * *", "0 0 1,15 jan-mar MON", "5-1 22-4 * * fri", "0 0 ? * 1", "0 0 l * *"])
+@pytest.mark.parametrize(
+    "expression", ["* * * * *", "0 0 1,15 jan-mar MON", "5-1 22-4 * * fri", "0 0 ? * 1", "0 0 l * *"]
+)
 def test_a_valid_trigger_has_no_problems(expression: str) -> None:
     assert validate_cron(expression, "Europe/Berlin") == []
 

@@ -70,7 +70,13 @@ def test_what_exosphere_clients_send_is_taken() -> None:
                     "unites": {"identifier": "read", "strategy": "ALL_DONE"},
                 },
             ],
-            "retry_policy": {"max_retries": 3, "strategy": "LINEAR", "backoff_factor": 1, "exponent": 2, "max_delay": None},
+            "retry_policy": {
+                "max_retries": 3,
+                "strategy": "LINEAR",
+                "backoff_factor": 1,
+                "exponent": 2,
+                "max_delay": None,
+            },
             "store_config": {"required_keys": ["k"], "default_values": {"d": "1"}},
             "triggers": [{"type": "CRON", "value": {"expression": "* * * * *"}}],
         },
@@ -81,7 +87,9 @@ def test_what_exosphere_clients_send_is_taken() -> None:
     assert "hidden" not in definition.model_dump_json()
     assert definition.nodes[0].node_name == "Read"
     assert definition.nodes[1].next_nodes == ()
-    bare = parse_definition({"name": "g", "nodes": [], "secrets": None, "retry_policy": None, "triggers": None})
+    bare = parse_definition(
+        {"name": "g", "nodes": [], "secrets": None, "retry_policy": None, "triggers": None}
+    )
     assert bare == GraphDefinition(name="g", nodes=())
 
 
@@ -102,7 +110,11 @@ def test_the_name_may_come_from_the_caller_or_agree_with_it() -> None:
         ({"name": "g", "nodes": {}}, "nodes", "wrong_type"),
         ({"name": "g", "nodes": [7]}, "nodes[0]", "wrong_type"),
         ({"name": "g", "nodes": [], "triggers": "x"}, "triggers", "wrong_type"),
-        ({"name": "g", "nodes": [{"identifier": "a", "node_name": "A", "inputs": {"x": {1}}}]}, "nodes[0].inputs.x", "not_json"),
+        (
+            {"name": "g", "nodes": [{"identifier": "a", "node_name": "A", "inputs": {"x": {1}}}]},
+            "nodes[0].inputs.x",
+            "not_json",
+        ),
         ({"name": "g", "nodes": [], 3: 4}, "", "not_json"),
     ],
 )
@@ -128,8 +140,11 @@ def test_data_of_another_shape_is_refused(data: Any, path: str, code: str) -> No
         (".5", 0.5),
         ("-1.5E-2", -0.015),
         ("1.", 1.0),
-        *((text, text) for text in ("no", "on", "yes", "y", "Off", "tRUE", "2024-01-01", "12:30", "012", "0x1F", "1_000")),
-        *((text, text) for text in (".inf", ".nan", "0o17", "1.2.3", "1e", "-", "=", "<<", "\u0661", "nULL")),
+        *(
+            (text, text)
+            for text in ("no", "on", "yes", "y", "Off", "tRUE", "2024-01-01", "12:30", "012", "0x1F", "1_000")
+        ),
+        *((text, text) for text in (".inf", ".nan", "0o17", "1.2.3", "1e", "+", "=", "<<", "\u0661", "nULL")),
         ('"1"', "1"),
         ("'true'", "true"),
         ("!!str 1", "1"),
@@ -178,7 +193,9 @@ def test_yaml_holds_what_json_can(text: str, value: Any) -> None:
         ("\ud800", "", "invalid_syntax", "surrogate"),
     ],
 )
-def test_yaml_that_json_cannot_hold_is_refused_with_its_place(text: str, path: str, code: str, words: str) -> None:
+def test_yaml_that_json_cannot_hold_is_refused_with_its_place(
+    text: str, path: str, code: str, words: str
+) -> None:
     problem = refusal(text)
     assert (problem.path, problem.code) == (path, code)
     assert words in problem.message
@@ -235,10 +252,17 @@ def test_json_texts_are_read_back(value: Any) -> None:
     assert load_text("\ufeff" + json.dumps(value, ensure_ascii=False), "json") == value
 
 
-printable = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Co", "Cn", "Zl", "Zp", "Cf"]), max_size=8)
+printable = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Co", "Cn", "Zl", "Zp", "Cf"]), max_size=8
+)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | printable, lambda inner: st.lists(inner) | st.dictionaries(printable, inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | printable,
+        lambda inner: st.lists(inner) | st.dictionaries(printable, inner),
+    )
+)
 def test_yaml_reads_json(value: Any) -> None:
     assert load_text(json.dumps(value, ensure_ascii=False)) == value
 
@@ -249,7 +273,10 @@ def test_yaml_reads_what_a_yaml_writer_quotes(value: dict[str, list[str]]) -> No
     assert load_text(yaml.safe_dump(value, default_style="'")) == value
 
 
-@given(st.text(st.sampled_from("ab:-[]{},#&*!|>'\"%@`?~ \n\t0.eE+"), max_size=30), st.sampled_from(["yaml", "json"]))
+@given(
+    st.text(st.sampled_from("ab:-[]{},#&*!|>'\"%@`?~ \n\t0.eE+"), max_size=30),
+    st.sampled_from(["yaml", "json"]),
+)
 def test_any_text_is_read_or_refused(text: str, form: Format) -> None:
     try:
         value = load_text(text, form)

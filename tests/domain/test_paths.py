@@ -40,7 +40,10 @@ def test_child_and_join_continue_a_path() -> None:
         ([1, 2], "a list of 2"),
         ({}, "an object with no keys"),
         ({"a": "secret", "b": 1}, "an object with the keys 'a', 'b'"),
-        (dict.fromkeys("abcdefghij"), "an object with the keys 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and more"),
+        (
+            dict.fromkeys("abcdefghij"),
+            "an object with the keys 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and more",
+        ),
         (datetime.date(2024, 1, 1), "a date"),
     ],
 )

@@ -60,7 +60,12 @@ def test_a_reference_is_read_back_from_its_spelling(reference: Reference) -> Non
 
 @given(outputs, st.sampled_from(["", " ", "\n\t "]))
 def test_whitespace_around_the_parts_does_not_count(reference: OutputReference, space: str) -> None:
-    text = str(reference).replace(".", f"{space}.{space}").replace("[", f"{space}[{space}").replace("]", f"{space}]")
+    text = (
+        str(reference)
+        .replace(".", f"{space}.{space}")
+        .replace("[", f"{space}[{space}")
+        .replace("]", f"{space}]")
+    )
     assert parse(text.replace(" ", space)).value == Whole(reference)
 
 
@@ -121,13 +126,18 @@ def test_numbers_and_booleans_keep_their_type_alone_and_become_json_in_text() ->
     for key, value in values.items():
         assert parse(f"${{{{ a.outputs.{key} }}}}").resolve(lambda _, value=value: One(value)) is value
     text = parse(" ".join(f"${{{{ a.outputs.{key} }}}}" for key in values))
-    assert text.resolve(lambda reference: One(values[reference.path[0]])) == 'true null 1 0.5 [1,"é"] {"a":1} s'  # type: ignore[index]
+    assert (
+        text.resolve(lambda reference: One(values[reference.path[0]])) == 'true null 1 0.5 [1,"é"] {"a":1} s'
+    )  # type: ignore[index]
 
 
 def test_a_path_is_followed_in_each_value_of_a_list() -> None:
     template = parse({"all": "${{ a.outputs.x.y[1] }}", "text": "<${{ a.outputs.x.y[1] }}>"})
     many = Many([{"y": [0, 1]}, {"y": [0, "${{ b.outputs.c }}"]}])
-    assert template.resolve(lambda _: many) == {"all": [1, "${{ b.outputs.c }}"], "text": '<[1,"${{ b.outputs.c }}"]>'}
+    assert template.resolve(lambda _: many) == {
+        "all": [1, "${{ b.outputs.c }}"],
+        "text": '<[1,"${{ b.outputs.c }}"]>',
+    }
 
 
 def test_resolved_containers_are_new() -> None:
@@ -192,7 +202,12 @@ def test_any_text_is_a_template_or_refused(text: str) -> None:
 
 
 def test_hostile_text_takes_linear_time() -> None:
-    for text in ("${{ " * 250_000, "${{" + " " * 1_000_000, "${{ a" + ".b" * 300_000 + "! }}", "${{ a}}" * 100_000):
+    for text in (
+        "${{ " * 250_000,
+        "${{" + " " * 1_000_000,
+        "${{ a" + ".b" * 300_000 + "! }}",
+        "${{ a}}" * 100_000,
+    ):
         with pytest.raises(PlaceholderError):
             parse(text)
 

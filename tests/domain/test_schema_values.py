@@ -45,11 +45,23 @@ def test_every_misfit_has_its_path_and_code() -> None:
     ("schema", "value", "path", "code", "message"),
     [
         ({"type": "integer"}, "a", "", "wrong_type", "It must be of type integer and is a string."),
-        ({"type": ["integer", "null"]}, {}, "", "wrong_type", "It must be of type integer or null and is an object with"),
+        (
+            {"type": ["integer", "null"]},
+            {},
+            "",
+            "wrong_type",
+            "It must be of type integer or null and is an object with",
+        ),
         ({"required": ["a", "b c"]}, {"a": 1}, "b c", "missing_field", "The field is required."),
         ({"minimum": 3}, 1, "", "invalid_value", "1 is less than the minimum of 3."),
         ({"additionalProperties": False}, {"x": 1}, "", "unknown_field", "'x' was unexpected"),
-        ({"properties": {}, "unevaluatedProperties": False}, {"x": 1}, "", "unknown_field", "'x' was unexpected"),
+        (
+            {"properties": {}, "unevaluatedProperties": False},
+            {"x": 1},
+            "",
+            "unknown_field",
+            "'x' was unexpected",
+        ),
         (False, 1, "", "invalid_value", "False schema does not allow 1."),
         (
             {"$schema": "http://json-schema.org/draft-03/schema#", "properties": {"a": {"required": True}}},
@@ -67,7 +79,10 @@ def test_misfits_are_told_in_words(schema: Any, value: Any, path: str, code: str
 
 
 def test_each_missing_field_is_named_once() -> None:
-    assert found({"required": ["a", "ab", "b"]}, {"b": 1}) == [("a", "missing_field"), ("ab", "missing_field")]
+    assert found({"required": ["a", "ab", "b"]}, {"b": 1}) == [
+        ("a", "missing_field"),
+        ("ab", "missing_field"),
+    ]
 
 
 def test_the_number_and_the_length_of_problems_are_bounded() -> None:

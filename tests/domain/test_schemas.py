@@ -51,7 +51,8 @@ def test_the_schema_at_a_path_stands_on_its_own(path: Path, fit: Any, misfit: An
 
 
 @pytest.mark.parametrize(
-    "path", [("gone",), ("name", "x"), ("name", 0), ("address", "street"), ("pair", 2), ("pair", "x"), ("tags", 0)]
+    "path",
+    [("gone",), ("name", "x"), ("name", 0), ("address", "street"), ("pair", 2), ("pair", "x"), ("tags", 0)],
 )
 def test_what_no_value_has_is_known(path: Path) -> None:
     assert field_schema(PERSON, path) is None
@@ -83,7 +84,10 @@ def test_what_is_not_known_is_any_value(schema: Any, path: Path) -> None:
 
 
 def test_what_several_schemas_say_of_a_property_all_holds() -> None:
-    found = field_schema({"allOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"a": {"minLength": 2}}}]}, ("a",))
+    found = field_schema(
+        {"allOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"a": {"minLength": 2}}}]},
+        ("a",),
+    )
     assert found is not None
     assert check_value(found, "ab") == []
     assert check_value(found, "a") != []
@@ -91,7 +95,10 @@ def test_what_several_schemas_say_of_a_property_all_holds() -> None:
 
 
 def test_alternatives_beside_properties_do_not_deny_them() -> None:
-    schema = {"properties": {"a": {"type": "string"}}, "anyOf": [{"properties": {"b": {}}}, {"properties": {"c": {}}}]}
+    schema = {
+        "properties": {"a": {"type": "string"}},
+        "anyOf": [{"properties": {"b": {}}}, {"properties": {"c": {}}}],
+    }
     assert field_schema(schema, ("a",)) == {"type": "string"}
     assert field_schema({"anyOf": schema["anyOf"]}, ("a",)) is None
 
@@ -148,7 +155,12 @@ def test_fields_of_models_are_closed() -> None:
         ({"properties": {"a": {}}, "additionalProperties": False}, ["a"], (), True),
         ({"properties": {"a": {}}, "additionalProperties": False, "patternProperties": {}}, ["a"], (), False),
         ({"properties": {"a": {}}, "anyOf": [{}]}, ["a"], (), False),
-        ({"allOf": [{"properties": {"a": {}}, "required": ["a"]}, {"required": ["a", "b", 3]}]}, ["a"], ("a", "b"), False),
+        (
+            {"allOf": [{"properties": {"a": {}}, "required": ["a"]}, {"required": ["a", "b", 3]}]},
+            ["a"],
+            ("a", "b"),
+            False,
+        ),
         ({"allOf": [{"additionalProperties": False}, {"required": "x"}]}, [], (), True),
         ({"$ref": "#/$defs/A", "$defs": {"A": {"properties": {"a": {}}}}, "title": "T"}, ["a"], (), True),
         ({"$ref": "#/$defs/a~1b~0", "$defs": {"a/b~": {"properties": {"a": {}}}}}, ["a"], (), True),
@@ -156,7 +168,9 @@ def test_fields_of_models_are_closed() -> None:
         (False, [], (), False),
     ],
 )
-def test_fields_of_other_schemas(schema: Any, names: list[str], required: tuple[str, ...], closed: bool) -> None:  # noqa: FBT001
+def test_fields_of_other_schemas(
+    schema: Any, names: list[str], required: tuple[str, ...], closed: bool
+) -> None:  # noqa: FBT001
     found = fields(schema)
     assert (list(found.schemas), found.required, found.closed) == (names, required, closed)
 
@@ -177,7 +191,14 @@ class Texts(BaseModel):
 
 @pytest.mark.parametrize(
     ("field", "expected"),
-    [("plain", True), ("optional", True), ("either", True), ("choice", False), ("number", False), ("anything", False)],
+    [
+        ("plain", True),
+        ("optional", True),
+        ("either", True),
+        ("choice", False),
+        ("number", False),
+        ("anything", False),
+    ],
 )
 def test_a_field_takes_text_if_it_is_a_plain_string_or_may_be_one(field: str, expected: bool) -> None:  # noqa: FBT001
     found = field_schema(Texts.model_json_schema(), (field,))

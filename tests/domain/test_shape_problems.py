@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from karman_core.domain import definition
-from karman_core.domain.shape_problems import shape_problem
+from karman_core.domain.shape_problems import MODELS, shape_problem
 
 
 def problems(data: Any) -> list[tuple[str, str, str]]:
@@ -30,11 +31,31 @@ NAME = "It must start with a letter or '_', with letters, digits, '_' and '-' af
         ({"name": "g"}, "nodes", "missing_field", "The field 'nodes' is required."),
         ({"name": "g", "nodes": "x"}, "nodes", "wrong_type", "It must be a list and is a string."),
         ({"name": "9", "nodes": []}, "name", "invalid_value", NAME),
-        (with_node(node_name="a b"), "nodes[0].node_name", "invalid_value", NAME.replace("'_' and", "'_', '.' and")),
-        (with_node(identifier=1), "nodes[0].identifier", "wrong_type", "It must be a string and is a number."),
-        (with_node(next_nodes=[None]), "nodes[0].next_nodes[0]", "wrong_type", "It must be a string and is null."),
+        (
+            with_node(node_name="a b"),
+            "nodes[0].node_name",
+            "invalid_value",
+            NAME.replace("'_' and", "'_', '.' and"),
+        ),
+        (
+            with_node(identifier=1),
+            "nodes[0].identifier",
+            "wrong_type",
+            "It must be a string and is a number.",
+        ),
+        (
+            with_node(next_nodes=[None]),
+            "nodes[0].next_nodes[0]",
+            "wrong_type",
+            "It must be a string and is null.",
+        ),
         (with_node(inputs=[]), "nodes[0].inputs", "wrong_type", "It must be an object and is a list of 0."),
-        (with_node(inputs={3: 4}), "nodes[0].inputs[3]", "wrong_type", "It must be a string and is a number."),
+        (
+            with_node(inputs={3: 4}),
+            "nodes[0].inputs[3]",
+            "wrong_type",
+            "It must be a string and is a number.",
+        ),
         (with_node(unites="a"), "nodes[0].unites", "wrong_type", "It must be an object and is a string."),
         (
             with_node(unites={"identifier": "b", "strategy": "ANY"}),
@@ -42,8 +63,18 @@ NAME = "It must start with a letter or '_', with letters, digits, '_' and '-' af
             "invalid_value",
             "It must be 'ALL_SUCCESS', 'ALL_DONE' or 'ANY_SUCCESS'.",
         ),
-        (with_node(timeout_seconds=0), "nodes[0].timeout_seconds", "invalid_value", "It must be greater than 0.0."),
-        (with_node(timeout_seconds="x"), "nodes[0].timeout_seconds", "wrong_type", "It must be a number and is a string."),
+        (
+            with_node(timeout_seconds=0),
+            "nodes[0].timeout_seconds",
+            "invalid_value",
+            "It must be greater than 0.0.",
+        ),
+        (
+            with_node(timeout_seconds="x"),
+            "nodes[0].timeout_seconds",
+            "wrong_type",
+            "It must be a number and is a string.",
+        ),
         (
             with_node(retry_policy={"max_retries": 1001}),
             "nodes[0].retry_policy.max_retries",
@@ -97,9 +128,21 @@ def test_each_misfit_has_a_code_and_words_of_its_own(data: Any, path: str, code:
     [
         (with_node() | {"nodez": 1}, "nodez", "did you mean 'nodes'?"),
         (with_node(identifer="a"), "nodes[0].identifer", "did you mean 'identifier'?"),
-        (with_node(loops=[{"to": "a", "max_rounds": 1, "zzz": 1}]), "nodes[0].loops[0].zzz", "there are max_rounds, to."),
-        (with_node(unites={"identifier": "a", "strat": 1}), "nodes[0].unites.strat", "did you mean 'strategy'?"),
-        (with_node(retry_policy={"max_retry": 1}), "nodes[0].retry_policy.max_retry", "did you mean 'max_retries'?"),
+        (
+            with_node(loops=[{"to": "a", "max_rounds": 1, "zzz": 1}]),
+            "nodes[0].loops[0].zzz",
+            "there are max_rounds, to.",
+        ),
+        (
+            with_node(unites={"identifier": "a", "strat": 1}),
+            "nodes[0].unites.strat",
+            "did you mean 'strategy'?",
+        ),
+        (
+            with_node(retry_policy={"max_retry": 1}),
+            "nodes[0].retry_policy.max_retry",
+            "did you mean 'max_retries'?",
+        ),
         (
             with_node() | {"store_config": {"zzz": 1}},
             "store_config.zzz",
@@ -110,7 +153,11 @@ def test_each_misfit_has_a_code_and_words_of_its_own(data: Any, path: str, code:
             "triggers[0].value.time_zone",
             "did you mean 'timezone'?",
         ),
-        (with_node() | {"triggers": [{"value": {"expression": "x"}, "nane": 1}]}, "triggers[0].nane", "did you mean 'name'?"),
+        (
+            with_node() | {"triggers": [{"value": {"expression": "x"}, "nane": 1}]},
+            "triggers[0].nane",
+            "did you mean 'name'?",
+        ),
     ],
 )
 def test_an_unknown_field_is_told_what_it_may_have_meant(data: Any, path: str, hint: str) -> None:
@@ -119,20 +166,19 @@ def test_an_unknown_field_is_told_what_it_may_have_meant(data: Any, path: str, h
     assert message.endswith(hint)
 
 
-def test_all_models_that_a_definition_holds_are_known() -> None:
-    """A field that holds a model, and that no hint knows, would be told the fields of the whole graph."""
-    hinted = {"nodes", "unites", "loops", "retry_policy", "store_config", "triggers", "value"}
-    found: set[str] = set()
-    waiting: list[type[Any]] = [definition.GraphDefinition]
+def models_in(annotation: Any) -> Iterator[type[definition.Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, definition.Model):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from models_in(inner)
+
+
+def test_hints_know_every_field_that_holds_a_model() -> None:
+    found: dict[str, type[definition.Model]] = {}
+    waiting: list[type[definition.Model]] = [definition.GraphDefinition]
     while waiting:
         for name, field in waiting.pop().model_fields.items():
-            text = repr(field.annotation)
-            inner = [
-                model for model in vars(definition).values()
-                if isinstance(model, type) and issubclass(model, definition.Model) and f".{model.__name__}" in text
-                and not any(f".{model.__name__}{letter}" in text for letter in "VTCP")
-            ]
-            if inner and name not in found:
-                found.add(name)
-                waiting.extend(inner)
-    assert found == hinted
+            for model in models_in(field.annotation):
+                assert found.setdefault(name, model) is model
+                waiting.append(model)
+    assert found == MODELS

@@ -18,7 +18,8 @@ def json_values(keys: st.SearchStrategy[str] = texts, *, min_items: int = 0) -> 
     return st.recursive(
         scalars,
         lambda inner: (
-            st.lists(inner, min_size=min_items, max_size=max(3, min_items)) | st.dictionaries(keys, inner, max_size=3)
+            st.lists(inner, min_size=min_items, max_size=max(3, min_items))
+            | st.dictionaries(keys, inner, max_size=3)
         ),
         max_leaves=8,
     )

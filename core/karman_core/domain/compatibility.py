@@ -104,7 +104,9 @@ class _Comparison:
             elif reason := self.clash(inside, place, depth=depth, alone=True):
                 yield f"in '{name}', {reason}"
 
-    def _array_reasons(self, given: Mapping[str, JSON], wanted: Mapping[str, JSON], depth: int) -> Iterator[str]:
+    def _array_reasons(
+        self, given: Mapping[str, JSON], wanted: Mapping[str, JSON], depth: int
+    ) -> Iterator[str]:
         given_least, wanted_least = schemas.count(given, "minItems", 0), schemas.count(wanted, "minItems", 0)
         listed = max(len(schemas.first_items(given)), len(schemas.first_items(wanted)))
         sure = max(given_least, wanted_least, 1)

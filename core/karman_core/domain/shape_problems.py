@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _KEY = "[key]"
 """How pydantic marks that a key is wrong, not what is at it."""
 
-_MODELS: Mapping[str, type[BaseModel]] = {
+MODELS: Mapping[str, type[BaseModel]] = {
     "nodes": definition.NodeInstance,
     "unites": definition.Unites,
     "loops": definition.Loop,
@@ -80,7 +80,7 @@ def _code_and_message(detail: ErrorDetails, location: tuple[int | str, ...]) -> 
 def _unknown(location: tuple[int | str, ...]) -> str:
     name = str(location[-1])
     holder = next((part for part in reversed(location[:-1]) if isinstance(part, str)), "")
-    model = _MODELS.get(holder, definition.GraphDefinition)
+    model = MODELS.get(holder, definition.GraphDefinition)
     close = difflib.get_close_matches(name, model.model_fields, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(model.model_fields))}."
     return f"There is no field '{name}'; {hint}"

@@ -20,23 +20,24 @@ from karman.errors import InvalidNode
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 SECRETS = "secrets"
 
 
-class FunctionNode(Generic[P, R]):
+class FunctionNode(Generic[P, R_co]):
     """A function that is a node. Calling it calls the function.
 
     Attributes:
         node: the node class made from it.
     """
 
-    def __init__(self, function: Callable[P, R], node: type[Node]) -> None:
+    def __init__(self, function: Callable[P, R_co], node: type[Node]) -> None:
         self.node = node
         self._function = function
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self._function(*args, **kwargs)
 
     def __repr__(self) -> str:

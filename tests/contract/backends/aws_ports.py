@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import botocore.endpoint
 from boto3 import Session
 
 from karman_core.backends.aws import AwsBackend, AwsSettings
@@ -45,6 +48,15 @@ def clean_environment() -> Iterator[None]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     nothing = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
     with patch.dict(os.environ, {**kept, **nothing, "AWS_EC2_METADATA_DISABLED": "true"}, clear=True):
+        yield
+
+
+@contextmanager
+def hasty_retries() -> Iterator[None]:
+    """The SDK backs off for seconds when it is throttled; how often it tries is what the suite is about."""
+    sleep = time.sleep
+    hasty = SimpleNamespace(sleep=lambda seconds: sleep(min(seconds, 0.01)))
+    with patch.object(botocore.endpoint, "time", hasty):
         yield
 
 
@@ -83,7 +95,7 @@ async def open_aws(name: str, endpoint: str | None, ports: frozenset[str]) -> As
     )
     clock = RealClock()
     faults = InjectedFaults()
-    with clean_environment():
+    with clean_environment(), hasty_retries():
         backend = AwsBackend.open(settings, clock=clock, entropy=SystemEntropy(), session=session())
         try:
             opened = Opened(backend, settings, BackendPorts(name=name, clock=clock))

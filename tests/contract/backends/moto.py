@@ -19,6 +19,8 @@ from tests.contract.backends.aws_ports import open_aws
 
 PORTS = frozenset(PORT_NAMES)
 
+_RECEIPTS = "every receipt that a message ever had stays good"
+_FIRING = "schedules never fire"
 _TYPES = (
     "compares without regard to types: nothing equals null, true equals 1, a text below a number is an error"
 )
@@ -38,6 +40,13 @@ GAPS: Mapping[str, str] = {
     "test_a_transaction_over_four_megabytes_is_refused": f"{_UNCHECKED}: transactions of any size",
     "test_an_item_may_have_400_kb_and_no_byte_more": _SIZES,
     "test_no_write_makes_an_item_too_large": _SIZES,
+    "test_a_stale_receipt_changes_nothing": _RECEIPTS,
+    "test_a_lease_that_ended_cannot_be_extended": _RECEIPTS,
+    "test_a_timer_sends_its_message_when_its_time_has_come": _FIRING,
+    "test_setting_a_timer_again_replaces_it": _FIRING,
+    "test_a_timer_set_again_after_it_fired_fires_again": _FIRING,
+    "test_a_cancelled_timer_does_not_fire": _FIRING,
+    "test_waiting_for_a_message_ends_with_a_timer": _FIRING,
 }
 
 

@@ -17,8 +17,7 @@ MAX_NAME = 512
 
 _NAME = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=/-]+")
-_LEADING_DOT = re.compile(r"(^|(?<=/))\.")
-"""`.` and `..` are parts of names like any other here, and what resolves URLs on the way would drop them."""
+_DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
 
 
 class S3Blobs:
@@ -47,7 +46,7 @@ class S3Blobs:
             raise ValueError(f"a prefix has at least one character of [A-Za-z0-9_.=/-]: {prefix!r}")
         listing: dict[str, Any] = {
             "Bucket": self._bucket(),
-            "Prefix": self._settings.blob_prefix + _safe(prefix),
+            "Prefix": self._settings.blob_prefix + prefix,
         }
         client = self._clients.s3
         while True:
@@ -81,12 +80,9 @@ class S3Blobs:
             raise ValueError(
                 f"a blob's name has up to {MAX_NAME} characters, in parts of [A-Za-z0-9_.=-] between slashes: {name!r}"
             )
-        return self._settings.blob_prefix + _safe(name)
-
-
-def _safe(name: str) -> str:
-    """The name without parts that begin with a dot. What begins names alike begins these alike."""
-    return _LEADING_DOT.sub("%2E", name)
+        if _DOTS.search(name):  # what resolves URLs on the way would drop them
+            raise ValueError(f"no part of a blob's name is `.` or `..`: {name!r}")
+        return self._settings.blob_prefix + name
 
 
 def _read(client: S3Client, bucket: str, key: str) -> bytes:

@@ -74,7 +74,7 @@ class KeyFileSeal:
                 .decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _place(scope, name))
                 .decode()
             )
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: too short to have a nonce
             raise BackendError(
                 f"the secret {name!r} of {scope!r} does not open with the key in {self._path}; set it again"
             ) from error
