@@ -61,6 +61,7 @@ class Api(ThreadingHTTPServer):
     """The server, with its data and its memory of what was asked how often."""
 
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 drops connections of a wide fanout
 
     def __init__(self, address: tuple[str, int], settings: Settings) -> None:
         super().__init__(address, Handler)

@@ -185,7 +185,9 @@ class Worker:
 
     async def _receive_forever(self, queue: str) -> None:
         failures = 0
-        while True:
+        # Stopping is asked for beside being cancelled: a clock or an adapter may swallow a cancellation
+        # (`asyncio.wait_for` does, before Python 3.12).
+        while not self.stopping():
             try:
                 await self._receive(queue)
                 failures = 0
@@ -224,6 +226,8 @@ class Worker:
         """Receive up to `slots` messages into the reserved slots; those that stay empty are released."""
         taken = 0
         try:
+            if self.stopping():
+                return 0
             messages = await self._queue.receive(
                 queue, limit=slots, wait_seconds=wait_seconds, lease_seconds=self._lease_seconds
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ SEEDS = range(4)
 
 ATTRIBUTES = ["a", "b", "c", BY_TIME.pk, BY_TIME.sk]
 SETS: list[Any] = [frozenset({1}), frozenset({1, 2}), frozenset({"x"}), frozenset({"x", "1"})]
+MEMBERS: list[int | str] = [1, 2, "x", "1"]
 NUMBERS = [0, 1, 2, -1, 10**37, 10**38 - 1]
 TEXTS = ["", "x", "xy", "1", "ä"]
 VALUES: list[Any] = [
@@ -103,15 +105,14 @@ class Calls:
 
     def _action(self, attribute: str) -> Action:
         value = self._value(attribute)
-        return self._random.choice(
-            [
-                Set(attribute, value),
-                SetOnce(attribute, value),
-                Remove(attribute),
-                Add(attribute, self._random.choice([*SETS, *NUMBERS[:4]])),
-                Append(attribute, tuple(self._random.sample(VALUES, self._random.randint(0, 2)))),
-            ]
-        )
+        actions: list[Action] = [
+            Set(attribute, value),
+            SetOnce(attribute, value),
+            Remove(attribute),
+            Add(attribute, self._random.choice([*SETS, *NUMBERS[:4]])),
+            Append(attribute, tuple(self._random.sample(VALUES, self._random.randint(0, 2)))),
+        ]
+        return self._random.choice(actions)
 
     def _maybe_condition(self) -> Condition | None:
         return self._condition() if self._random.random() < 0.7 else None
@@ -124,7 +125,7 @@ class Calls:
             Equals(name, self._random.choice(VALUES)),
             OneOf(name, tuple(self._random.sample(VALUES, self._random.randint(1, 6)))),
             LessThan(name, self._random.choice(NUMBERS)),
-            Lacks(name, self._random.choice([1, 2, "x", "1"])),
+            Lacks(name, self._random.choice(MEMBERS)),
         ]
         if depth < 2:
             inner = tuple(self._condition(depth + 1) for _ in range(self._random.randint(1, 3)))
@@ -133,26 +134,29 @@ class Calls:
 
     def _writes(self) -> list[Write]:
         keys = self._random.sample([Key("p", name) for name in "abc"], self._random.randint(1, 3))
-        return [
-            self._random.choice(
-                [
-                    Put(self._item(key), self._maybe_condition()),
-                    Update(key, self._actions(), self._maybe_condition()),
-                    Delete(key, self._maybe_condition()),
-                    Check(key, self._condition()),
-                ]
-            )
-            for key in keys
+        return [self._write(key) for key in keys]
+
+    def _write(self, key: Key) -> Write:
+        writes: list[Write] = [
+            Put(self._item(key), self._maybe_condition()),
+            Update(key, self._actions(), self._maybe_condition()),
+            Delete(key, self._maybe_condition()),
+            Check(key, self._condition()),
         ]
+        return self._random.choice(writes)
 
     def _query(self) -> Query:
         reverse, limit = self._random.random() < 0.5, self._random.choice([None, 1, 2, 5])
         if self._random.random() < 0.4:
             return Query(self._random.choice(TEXTS[1:]), index=BY_TIME, consistent=False, reverse=reverse)
-        bounds = self._random.choice(
-            [{}, {"prefix": "b"}, {"first": "b"}, {"last": "b"}, {"first": "a", "last": "b"}]
-        )
-        return Query("p", reverse=reverse, limit=limit, **bounds)
+        queries = [
+            Query("p"),
+            Query("p", prefix="b"),
+            Query("p", first="b"),
+            Query("p", last="b"),
+            Query("p", first="a", last="b"),
+        ]
+        return replace(self._random.choice(queries), reverse=reverse, limit=limit)
 
 
 async def answer(call: Callable[[Table], Any], table: Table) -> Any:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,7 +79,7 @@ async def watch(engine: Engine, run_id: str, some: Workers, seed: int) -> tuple[
         if kills < KILLS:
             some.kill_one(chance)
             kills += 1
-    pytest.fail(f"the run has not ended after {LIMIT_SECONDS} s and {kills} kills: {run}")
+    pytest.fail(f"the run has not ended after {LIMIT_SECONDS} s and {kills} kills")
 
 
 async def every_state(engine: Engine, run_id: str) -> list[StateView]:
@@ -94,7 +94,9 @@ async def every_state(engine: Engine, run_id: str) -> list[StateView]:
 
 
 @pytest.mark.timeout(LIMIT_SECONDS + 60)
-async def test_a_run_survives_twenty_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_survives_twenty_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
     journal, database = tmp_path / "journal", tmp_path / "run.db"
     monkeypatch.setenv(JOURNAL, str(journal))
     engine, run_id = await begin(database)
@@ -102,7 +104,7 @@ async def test_a_run_survives_twenty_kills(tmp_path: Path, monkeypatch: pytest.M
         run, kills = await watch(engine, run_id, some, seed=random.randrange(10**6))
     states = await every_state(engine, run_id)
     executions = Counter(line.split()[0] for line in journal.read_text().splitlines())
-    print(f"{kills} kills, {run.totals}, executions {dict(executions)}")
+    record_property("crash", f"{kills} kills, {run.totals}, executions {dict(executions)}")
 
     assert run.status == "SUCCEEDED", run
     assert kills == KILLS, f"the run ended after {kills} kills already: make it longer"

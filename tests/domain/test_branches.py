@@ -31,7 +31,6 @@ def test_texts_of_different_branches_differ(one: Branch, other: Branch) -> None:
 
 
 @given(texts)
-@example("3.4/")
 @example("03.4")
 @example("1.2/")
 @example("1.2.3")
@@ -82,7 +81,7 @@ def test_all_other_texts_are_no_state_id(text: str) -> None:
 
 
 def test_a_number_with_thousands_of_digits_is_no_branch() -> None:
-    with pytest.raises(ValueError, match="not a branch"):
+    with pytest.raises(ValueError, match="limit"):
         parse_branch(f"0.{'1' * 5000}")
-    with pytest.raises(ValueError, match="not a state id"):
+    with pytest.raises(ValueError, match="limit"):
         parse_state_id(f"run--{'1' * 5000}")

@@ -86,7 +86,7 @@ def test_what_was_there_is_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("value", "amount"),
-    [(2**1022, 2**1023), (1.7e308, 1.7e308), (2**1023, 0.5), (10**400, 0.5), (1, float("nan")), (1, float("inf"))],
+    [(2**1022, 2**1022), (1.7e308, 1.7e308), (10**400, 0.5), (1, float("nan")), (1, float("inf"))],
 )
 def test_a_sum_that_is_no_json_number_is_refused(value: Any, amount: Any) -> None:
     with pytest.raises(InvalidInput, match="'key'"):

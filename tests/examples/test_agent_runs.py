@@ -52,16 +52,16 @@ def test_with_approval_it_goes_on(inputs: dict[str, Any]) -> None:
     [
         ({"approved": False, "reason": "not today"}, "a person refused it: not today"),
         ({"approved": False}, "a person refused it: no reason given"),
-        ({}, "made no sense"),
-        (None, "made no sense"),
-        ("yes", "made no sense"),
+        ({}, "the answer to the request for approval made no sense"),
+        (None, "the answer to the request for approval made no sense"),
+        ("yes", "the answer to the request for approval made no sense"),
     ],
 )
 def test_anything_but_approval_is_a_refusal(inputs: dict[str, Any], payload: object, reason: str) -> None:
     result = run(graph, inputs, signals={"approval": payload}).assert_succeeded()
 
     assert notes(inputs) == []
-    assert f"write_note did not work: {reason}" in result.outputs["answer"].replace("the answer to the request for approval ", "")  # fmt: skip
+    assert f"write_note did not work: {reason}" in result.outputs["answer"]
 
 
 def test_nobody_answering_is_a_refusal_after_a_day(inputs: dict[str, Any]) -> None:

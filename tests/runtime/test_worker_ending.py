@@ -17,7 +17,7 @@ async def test_what_is_running_may_finish(bench: Bench) -> None:
     running = asyncio.create_task(worker.run())
     await eventually(lambda: bench.engine.active == 2)
     worker.stop()
-    await eventually(lambda: bench.engine.stopping())
+    await eventually(bench.engine.stopping)
     assert not running.done()
     gate.open()
     await running

@@ -21,7 +21,8 @@ def test_samples(tmp_path: Path, plugin: str) -> None:
         "[mypy]\nstrict = true\nexplicit_package_bases = true\nwarn_unreachable = true\n"
         f"mypy_path = {ROOT / 'core'}:{ROOT / 'sdk'}:{ROOT}\nplugins = {plugin}\n"
         # Of Karman only the signatures count here: how its inside is typed is checked with the rest of the project.
-        "[mypy-karman.*,karman_core.*]\nfollow_imports = silent\n",
+        "[mypy-karman.*,karman_core.*]\nfollow_imports = silent\n"
+        "[pydantic-mypy]\ninit_typed = true\n",
         encoding="utf-8",
     )
 

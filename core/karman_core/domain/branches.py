@@ -7,12 +7,16 @@ that a loop's second round has other ids than its first. Deciding again, after a
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias
 
 Branch: TypeAlias = tuple[tuple[int, int], ...]
 """Pairs (number of the forking state, index of the branch in its group), outermost first. () is the first branch."""
 
 ROOT: Branch = ()
+
+_PAIR = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
+_STATE_ID = re.compile(r"(.+)-([0-9._]*)-(0|[1-9][0-9]*)", re.DOTALL)
 
 
 def branch_text(branch: Branch) -> str:
@@ -26,11 +30,11 @@ def parse_branch(text: str) -> Branch:
         return ROOT
     pairs = []
     for part in text.split("/"):
-        number, _, index = part.partition(".")
-        if not (number.isascii() and number.isdigit() and index.isascii() and index.isdigit()):
+        pair = _PAIR.fullmatch(part)
+        if pair is None:
             message = f"not a branch: {text!r}"
             raise ValueError(message)
-        pairs.append((int(number), int(index)))
+        pairs.append((int(pair[1]), int(pair[2])))
     return tuple(pairs)
 
 
@@ -41,8 +45,9 @@ def state_id(run_id: str, branch: Branch, number: int) -> str:
 
 def parse_state_id(text: str) -> tuple[str, Branch, int]:
     """Run id, branch and number of a state id. Raises ValueError for anything else."""
-    run_id, path, number = ([""] * 3 + text.rsplit("-", 2))[-3:]
-    if not run_id or not (number.isascii() and number.isdigit()):
+    found = _STATE_ID.fullmatch(text)
+    if found is None:
         message = f"not a state id: {text!r}"
         raise ValueError(message)
+    run_id, path, number = found.groups()
     return run_id, parse_branch(path.replace("_", "/")), int(number)

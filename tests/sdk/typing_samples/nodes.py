@@ -45,8 +45,8 @@ class Summarize(
         await self.ctx.checkpoint()
         if not self.inputs.text:
             return Prune({"why": "empty"})
-        self.inputs.txt  # type: ignore[attr-defined]
-        self.secrets.password  # type: ignore[attr-defined]
+        _ = self.inputs.txt  # type: ignore[attr-defined]
+        _ = self.secrets.password  # type: ignore[attr-defined]
         self.Outputs(summery="x")  # type: ignore[call-arg]
         self.Outputs(summary=3)  # type: ignore[arg-type]
         return self.Outputs(summary=self.inputs.text)

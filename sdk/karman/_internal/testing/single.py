@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from karman._internal.durations import Duration, to_seconds
@@ -50,21 +50,15 @@ async def aexecute(
         InvalidInput: if JSON cannot hold the inputs or store values.
     """
     executor = NodeExecutor([node])
-    values: dict[str, JSON] = to_json(dict(store or {}), "store")
-    identifier = declaration_of(node_class(node)).name
-
-    async def read_store(key: str) -> JSON:
-        await asyncio.sleep(0)
-        return values.get(key)
-
+    name = declaration_of(node_class(node)).name
     execution = Execution(
         namespace="test",
         run_id="run",
         state_id="state",
         graph="graph",
         graph_version=1,
-        identifier=identifier,
-        node_name=identifier,
+        identifier=name,
+        node_name=name,
         inputs=to_json({**(inputs or {}), **fields}, "inputs"),
         secrets=dict(secrets or {}),
         attempt=attempt,
@@ -72,7 +66,7 @@ async def aexecute(
         resumed=resumed,
         timeout_seconds=None if timeout is None else to_seconds(timeout, "timeout"),
         deadline_ms=executor.now_ms() + _DAY_MS,
-        read_store=read_store,
+        read_store=_reader(store or {}),
         is_cancelled=lambda: cancelled,
     )
     try:
@@ -83,3 +77,13 @@ async def aexecute(
 
 execute = synchronous(aexecute)
 """As `aexecute`, for tests that are no `async def`."""
+
+
+def _reader(store: Mapping[str, Any]) -> Callable[[str], Awaitable[JSON]]:
+    values: dict[str, JSON] = to_json(dict(store), "store")
+
+    async def read(key: str) -> JSON:
+        await asyncio.sleep(0)
+        return values.get(key)
+
+    return read
