@@ -29,7 +29,13 @@ def table_cases(backend: EmbeddedBackend) -> dict[str, Case]:
 
     async def put(round_: int) -> int:
         await table.put(
-            {"pk": f"run#{round_ // 100}", "sk": f"{round_:06}", "turn": 1, "status": "SUCCEEDED", "outputs": text},
+            {
+                "pk": f"run#{round_ // 100}",
+                "sk": f"{round_:06}",
+                "turn": 1,
+                "status": "SUCCEEDED",
+                "outputs": text,
+            },
             Absent(),
         )
         return 1

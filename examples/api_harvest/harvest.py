@@ -85,7 +85,8 @@ class Batch(BaseModel):
 @node
 def batches(ids: list[int]) -> list[Batch]:
     """Cuts the ids into batches; each is a branch of its own from here on."""
-    return [Batch(ids=ids[start : start + BATCH]) for start in range(0, len(ids), BATCH)]
+    # At least one: after an empty list the branch would go on once, without the ids that `fetch` reads.
+    return [Batch(ids=ids[start : start + BATCH]) for start in range(0, len(ids) or 1, BATCH)]
 
 
 class FetchBatch(Node):
@@ -103,6 +104,8 @@ class FetchBatch(Node):
         records: list[Record]
 
     def execute(self) -> Outputs:
+        if not self.inputs.ids:
+            return self.Outputs(records=[])
         query = urlencode({"ids": ",".join(map(str, self.inputs.ids))}, safe=",")
         answer = self.Outputs.model_validate(ask(f"{self.inputs.base_url}/records?{query}", self.ctx))
         self.ctx.store.increment("fetched", len(answer.records))

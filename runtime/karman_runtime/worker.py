@@ -143,7 +143,7 @@ class Worker:
             queues=self._queues,
             stopping=self.stopping(),
             in_flight=len(self._leases),
-            free_slots=self._slots.free,
+            free_slots=self._slots.total - len(self._leases),
             received=self._received,
             finished=self._finished,
             kept=self._kept,

@@ -36,53 +36,59 @@ def edges(draw: st.DrawFn, max_size: int = 7, *, acyclic: bool = True) -> dict[s
     return {name: found[name] for name in draw(st.permutations(names))}
 
 
-@st.composite
-def united_graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Edges and unites (uniting node to united node) of a graph with one root; often a valid one.
+class _Blocks:
+    """Draws edges and unites block by block: in series, or in parallel between a united node and its unite."""
 
-    Blocks in series and in parallel make valid graphs with nested and consecutive groups; a few random edges and a
-    changed unite make all kinds of others.
-    """
-    found: dict[str, list[str]] = {}
-    unites: dict[str, str] = {}
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+        self.edges: dict[str, list[str]] = {}
+        self.unites: dict[str, str] = {}
 
-    def fresh() -> str:
-        name = f"n{len(found)}"
-        found[name] = []
+    def node(self, *after: str) -> str:
+        """A new node that follows these."""
+        name = f"n{len(self.edges)}"
+        self.edges[name] = []
+        for before in after:
+            self.edges[before].append(name)
         return name
 
-    def block(start: str, depth: int) -> str:
+    def block(self, start: str, depth: int) -> str:
         """Something that follows `start`; returns its last node."""
-        kind = draw(st.sampled_from(["nothing", "node", *(["group", "series", "group"] if depth else [])]))
-        if kind == "series":
-            return block(block(start, depth - 1), depth - 1)
-        if kind != "group":
-            return link(start) if kind == "node" else start
-        opening = link(start)
-        ends = [block(link(opening), depth - 1) for _ in range(draw(st.integers(1, 2)))]
-        closing = fresh()
-        for end in ends:
-            found[end].append(closing)
-        unites[closing] = opening
-        return closing
+        kinds = ["nothing", "node", *(["group", "series", "group"] if depth else [])]
+        match self._draw(st.sampled_from(kinds)):
+            case "group":
+                opening = self.node(start)
+                branches = range(self._draw(st.integers(1, 2)))
+                closing = self.node(*(self.block(self.node(opening), depth - 1) for _ in branches))
+                self.unites[closing] = opening
+                return closing
+            case "series":
+                return self.block(self.block(start, depth - 1), depth - 1)
+            case "node":
+                return self.node(start)
+        return start
 
-    def link(start: str) -> str:
-        after = fresh()
-        found[start].append(after)
-        return after
 
+@st.composite
+def united_graphs(draw: st.DrawFn) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Edges and unites (uniting node to united node) of an acyclic graph with one root.
+
+    Blocks make valid graphs with nested and consecutive groups; now and then a few random edges and one more unite make
+    all kinds of others.
+    """
+    blocks = _Blocks(draw)
+    last = blocks.node()
     for _ in range(draw(st.integers(1, 3))):
-        block(list(found)[-1] if found else fresh(), 2)
-    names = list(found)
-    for _ in range(draw(st.integers(0, 2))):
-        a, b = draw(st.integers(0, len(names) - 1)), draw(st.integers(0, len(names) - 1))
-        if a < b and names[b] not in found[names[a]]:
-            found[names[a]].append(names[b])
-    if draw(st.integers(0, 3)) == 0 and len(names) > 2:
-        uniting, united = draw(st.sampled_from(names)), draw(st.sampled_from(names))
-        if uniting != united and united not in unites.values():
-            unites[uniting] = united
-    return found, unites
+        last = blocks.block(last, 2)
+    places = st.integers(0, len(blocks.edges) - 1)
+    for a, b in draw(st.lists(st.tuples(places, places), max_size=2)):
+        if a < b and f"n{b}" not in blocks.edges[f"n{a}"]:
+            blocks.edges[f"n{a}"].append(f"n{b}")
+    if draw(st.integers(0, 3)) == 0:
+        uniting, united = f"n{draw(places)}", f"n{draw(places)}"
+        if uniting != united and united not in blocks.unites.values():
+            blocks.unites[uniting] = united
+    return blocks.edges, blocks.unites
 
 
 def definition_of(found: Edges, unites: Mapping[str, str] | None = None, **fields: Any) -> GraphDefinition:

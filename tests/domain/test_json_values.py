@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from typing import Any
@@ -19,7 +19,7 @@ from tests.domain.values import json_values
         ({"a": [1, math.nan]}, "a[1]", "not_json"),
         ([math.inf], "[0]", "not_json"),
         (2**1023, "", "not_json"),
-        ({"a": datetime.date(2024, 1, 1)}, "a", "not_json"),
+        ({"a": dt.date(2024, 1, 1)}, "a", "not_json"),
         ({"a": (1, 2)}, "a", "not_json"),
         ({"a": {1: 2}}, "a", "not_json"),
         ({"a": "\ud800"}, "a", "invalid_text"),

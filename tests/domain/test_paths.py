@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ def test_child_and_join_continue_a_path() -> None:
             dict.fromkeys("abcdefghij"),
             "an object with the keys 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and more",
         ),
-        (datetime.date(2024, 1, 1), "a date"),
+        (dt.date(2024, 1, 1), "a date"),
     ],
 )
 def test_a_value_is_described_without_what_it_holds(value: Any, text: str) -> None:

@@ -121,14 +121,21 @@ def test_placeholders_are_found_in_values_and_nowhere_else(value: Any, reference
     assert resolved == json.loads(json.dumps(expected(value)).replace('["given"]', "[]"))
 
 
-def test_numbers_and_booleans_keep_their_type_alone_and_become_json_in_text() -> None:
-    values = {"b": True, "n": None, "i": 1, "f": 0.5, "l": [1, "é"], "o": {"a": 1}, "s": "s"}
-    for key, value in values.items():
-        assert parse(f"${{{{ a.outputs.{key} }}}}").resolve(lambda _, value=value: One(value)) is value
-    text = parse(" ".join(f"${{{{ a.outputs.{key} }}}}" for key in values))
-    assert (
-        text.resolve(lambda reference: One(values[reference.path[0]])) == 'true null 1 0.5 [1,"é"] {"a":1} s'
-    )  # type: ignore[index]
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (None, "null"),
+        (1, "1"),
+        (0.5, "0.5"),
+        ([1, "é"], '[1,"é"]'),
+        ({"a": 1, "b": {}}, '{"a":1,"b":{}}'),
+        ('say "x"', 'say "x"'),
+    ],
+)
+def test_values_keep_their_type_alone_and_become_json_in_text(value: Any, text: str) -> None:
+    assert parse("${{ a.outputs.b }}").resolve(lambda _: One(value)) is value
+    assert parse("<${{ a.outputs.b }}>").resolve(lambda _: One(value)) == f"<{text}>"
 
 
 def test_a_path_is_followed_in_each_value_of_a_list() -> None:

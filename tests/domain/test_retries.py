@@ -50,7 +50,7 @@ def test_delays_follow_the_formulas(policy: RetryPolicy, n: int, uniform: float)
     delay = delay_ms(policy, n, uniform)
     assert isinstance(delay, int)
     if exact <= 10**12 and base <= 10**15:
-        assert abs(delay - min(exact, cap)) <= 1
+        assert abs(delay - min(exact, Fraction(cap))) <= 1
     elif base <= 10**15:
         assert delay == cap
     assert 0 <= delay <= cap

@@ -15,9 +15,9 @@ def closure(found: Edges) -> dict[str, set[str]]:
     changed = True
     while changed:
         changed = False
-        for after in reached.values():
-            further = set().union(*(reached[name] for name in after)) - after
-            after |= further
+        for name, after in reached.items():
+            further = set().union(*(reached[following] for following in after)) - after
+            reached[name] = after | further
             changed = changed or bool(further)
     return reached
 

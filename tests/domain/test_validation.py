@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import subprocess
 import sys
 from time import perf_counter
@@ -74,7 +74,7 @@ def deep(levels: int) -> Any:
         ({"nodes": [node(f"n{i}") for i in range(MAX_NODES + 1)]}, "nodes", "too_many_nodes"),
         ({"description": "é" * 500_000}, "", "definition_too_large"),
         ({"nodes": [node("a", inputs={"x": deep(100_000)})]}, "nodes[0].inputs.x" + "[0]" * 63, "too_deep"),
-        ({"outputs": {"x": datetime.date(2024, 1, 1)}}, "outputs.x", "not_json"),
+        ({"outputs": {"x": dt.date(2024, 1, 1)}}, "outputs.x", "not_json"),
         ({"store_config": {"default_values": {"k": {1}}}}, "store_config.default_values.k", "not_json"),
         (
             {"triggers": [{"value": {"expression": "x", "store": {"k": b""}}}]},
@@ -152,6 +152,7 @@ def test_hostile_graphs_are_judged_in_time() -> None:
 
 def test_what_few_functions_need_is_not_imported_by_all() -> None:
     heavy = {"croniter", "jsonschema", "yaml"}
-    check = f"import sys, karman_core.domain.validation, karman_core.domain.parsing; print({heavy!r} & sys.modules.keys())"
+    imports = "import sys, karman_core.domain.validation, karman_core.domain.parsing"
+    check = f"{imports}; print({heavy!r} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -19,8 +19,10 @@ CALM = replace(FLAKY, throttled=0, failing=0, slow=0)
 
 @pytest.fixture
 def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.3)
-    with serving(getattr(request, "param", FLAKY)) as server:
+    settings = getattr(request, "param", FLAKY)
+    if settings.slow:
+        monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.3)
+    with serving(settings) as server:
         yield server
 
 

@@ -36,7 +36,7 @@ async def test_a_receive_asks_for_at_most_ten(bench: Bench) -> None:
     async with working(bench.worker(concurrency=100)):
         await eventually(lambda: len(bench.engine.ended) == 30)
 
-    assert max(limit for _, limit, _ in bench.queue.named("receive")) == 10  # type: ignore[misc]
+    assert max(limit for _, limit, _ in bench.queue.named("receive")) == 10
 
 
 async def test_a_busy_worker_receives_in_batches(bench: Bench) -> None:
@@ -50,7 +50,7 @@ async def test_a_busy_worker_receives_in_batches(bench: Bench) -> None:
 async def test_a_message_that_comes_while_it_waits_is_taken_at_once(bench: Bench) -> None:
     await bench.send()
     async with working(bench.worker()):
-        await eventually(lambda: len(bench.queue.named("receive")) == 1)
+        await bench.called("receive", 1)
         await bench.queue.send(QUEUE, [Outgoing("late")])
         await eventually(lambda: bench.engine.ended == ["late"])
 

@@ -9,7 +9,7 @@ async def test_deletes_are_collected(bench: Bench) -> None:
     async with working(bench.worker(concurrency=50)):
         await eventually(lambda: len(bench.engine.ended) == 100)
 
-    assert sum(map(len, bench.queue.named("delete"))) == 100  # type: ignore[arg-type]
+    assert sum(map(len, bench.queue.named("delete"))) == 100
     assert len(bench.queue.named("delete")) <= 20
     assert await bench.left() == 0
 
@@ -28,9 +28,9 @@ async def test_a_delete_is_tried_again(bench: Bench) -> None:
     bench.queue.faults["delete"] = [Throttled("slow down")]
     await bench.send("a")
     async with working(bench.worker()):
-        await eventually(lambda: len(bench.queue.named("delete")) == 1)
+        await bench.called("delete", 1)
         bench.clock.skip(1)
-        await eventually(lambda: len(bench.queue.named("delete")) == 2)
+        await bench.called("delete", 2)
     assert await bench.left() == 0
 
 
@@ -38,8 +38,8 @@ async def test_a_delete_that_cannot_be_made_is_dropped_and_the_work_goes_on(benc
     bench.queue.faults["delete"] = [BackendError("broken")]
     await bench.send("a")
     async with working(bench.worker()):
-        await eventually(lambda: len(bench.queue.named("delete")) == 1)
+        await bench.called("delete", 1)
         await bench.send("b")
-        await eventually(lambda: len(bench.queue.named("delete")) == 2)
+        await bench.called("delete", 2)
 
     assert await bench.left() == 1

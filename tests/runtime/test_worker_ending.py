@@ -53,7 +53,7 @@ async def test_leases_are_extended_during_the_grace(bench: Bench) -> None:
     worker.stop()
     await asyncio.sleep(0)
     bench.clock.skip(20)
-    await eventually(lambda: len(bench.queue.named("extend")) == 1)
+    await bench.called("extend", 1)
     gate.open()
     await running
 
@@ -139,8 +139,8 @@ async def test_it_raises_what_it_waits_for_raised(bench: Bench) -> None:
 
 async def test_an_idle_worker_ends_at_once(bench: Bench) -> None:
     await bench.send()
-    worker = bench.worker(wait_seconds=20)
+    worker = bench.worker()
     running = asyncio.create_task(worker.run())
-    await eventually(lambda: len(bench.queue.named("receive")) == 1)
+    await bench.called("receive", 1)
     worker.stop()
     await asyncio.wait_for(running, 2)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from karman._internal.testing.clock import NumberedEntropy, SkippingClock
 from karman_core.backends.embedded import MEMORY, EmbeddedBackend
@@ -67,7 +68,7 @@ class RecordedQueue:
         self.calls: list[tuple[str, object]] = []
         self.faults: dict[str, list[Exception]] = {}
 
-    def named(self, call: str) -> list[object]:
+    def named(self, call: str) -> list[Any]:
         """The arguments of each call of that name."""
         return [arguments for name, arguments in self.calls if name == call]
 
@@ -115,15 +116,33 @@ class Bench:
         self.queue = RecordedQueue(self.backend.queue)
         self.engine = ScriptedEngine()
 
-    def worker(self, queues: Sequence[str] = (QUEUE,), *, concurrency: int = 4, **options: float) -> Worker:
+    def worker(
+        self,
+        queues: Sequence[str] = (QUEUE,),
+        *,
+        concurrency: int = 4,
+        lease_seconds: int = 60,
+        grace_seconds: float = 30.0,
+        max_receives: int | None = None,
+    ) -> Worker:
         return Worker(
             self.engine,
             self.queue,
             queues,
             clock=self.clock,
             concurrency=concurrency,
-            **options,  # type: ignore[arg-type]  seconds, as the test gives them
+            lease_seconds=lease_seconds,
+            grace_seconds=grace_seconds,
+            max_receives=max_receives,
         )
+
+    async def called(self, call: str, times: int) -> None:
+        """Wait until the queue was called so often."""
+        await eventually(lambda: len(self.queue.named(call)) == times)
+
+    async def ended(self, *bodies: str) -> None:
+        """Wait until these messages, and no others, have been worked on; in any order."""
+        await eventually(lambda: sorted(self.engine.ended) == sorted(bodies))
 
     async def send(self, *bodies: str, queue: str = QUEUE) -> None:
         await self.queue.create(queue)

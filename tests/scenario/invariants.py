@@ -38,7 +38,7 @@ async def check(world: World, run_id: str, *, empty: bool = True) -> RunView:
     states = await world.states(run_id)
     assert {state.status for state in states} <= ENDED, [s for s in states if s.status not in ENDED]
     written = records(world, run_id)
-    assert Counter(state.state_id for state in states) == Counter(written)
+    assert Counter(state.state_id for state in states) == Counter(list(written))
     statuses = Counter(state.status for state in states)
     assert run.totals.succeeded == statuses["SUCCEEDED"], (run.totals, statuses)
     assert run.totals.failed == statuses["FAILED"] + statuses["TIMED_OUT"], (run.totals, statuses)

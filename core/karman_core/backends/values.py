@@ -26,7 +26,7 @@ MAX_ALTERNATIVES = 100
 _NUMBER_LIMIT = 10**38
 """DynamoDB keeps 38 significant digits; an integer of more is refused rather than rounded."""
 
-KEY_LIMITS = {
+_KEY_LIMITS = {
     "pk": MAX_PARTITION_KEY_BYTES,
     "sk": MAX_SORT_KEY_BYTES,
     **{index.pk: MAX_PARTITION_KEY_BYTES for index in INDEXES},
@@ -72,7 +72,7 @@ def plain_item(item: Item) -> dict[str, Value]:
 
 def check_keys(item: Item) -> None:
     """Raise ValueError unless `pk`, `sk` and the index keys that are there are text of a permitted length."""
-    for name, limit in KEY_LIMITS.items():
+    for name, limit in _KEY_LIMITS.items():
         if name in item:
             check_key(name, item[name], limit)
         elif name in {"pk", "sk"}:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from karman_core.domain.branches import Branch, branch_text, parse_branch
 from karman_core.domain.definition import JSON
@@ -21,6 +21,8 @@ from karman_core.domain.totals import Totals
 
 VERSION = 1
 ALL_OUTPUTS = -1
+
+_T = TypeVar("_T")
 
 
 class ForeignMessage(ValueError):
@@ -262,13 +264,13 @@ def decode(body: str) -> Message:
     """
     try:
         data = json.loads(body)
-        if not isinstance(data, dict) or data.get("karman") != VERSION:
+        if not isinstance(data, dict) or _just(int, data.get("karman")) != VERSION:
             reason = "it is not a Karman message of a version known here"
             raise ForeignMessage(reason)
         return _decode(data)
     except ForeignMessage:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"it does not decode: {type(error).__name__}"
         raise ForeignMessage(reason) from error
 
@@ -278,69 +280,106 @@ def decode_position(text: str) -> Position:
     return _read_position(json.loads(text))
 
 
+def _just(kind: type[_T], value: object) -> _T:
+    """The value, if it is of just this type: what is read leniently here would fail where nobody expects it."""
+    if type(value) is not kind:
+        reason = f"{type(value).__name__} in place of {kind.__name__}"
+        raise TypeError(reason)
+    return value
+
+
 def _decode(data: dict[str, Any]) -> Message:
     kind = data["k"]
     if kind == "advance":
-        return Advance(_read_position(data), bool(data["again"]), data.get("header"))
+        header = data.get("header")
+        return Advance(
+            _read_position(data), _just(bool, data["again"]), None if header is None else _just(dict, header)
+        )
     if kind == "range":
         outputs = data["outputs"]
         return Range(
             parent=_read_position(data, extra_frames=1),
-            first=int(data["from"]),
-            last=int(data["to"]),
-            starts=tuple(data["starts"]),
-            first_output=int(data["o0"]),
-            outputs=None if outputs is None else tuple(outputs),
-            again=bool(data["again"]),
+            first=_just(int, data["from"]),
+            last=_just(int, data["to"]),
+            starts=tuple(_just(str, name) for name in _just(list, data["starts"])),
+            first_output=_just(int, data["o0"]),
+            outputs=None
+            if outputs is None
+            else tuple(_just(dict, output) for output in _just(list, outputs)),
+            again=_just(bool, data["again"]),
         )
     then = data["then"]
     return Command(
         CommandKind(kind),
-        str(data["ns"]),
-        str(data["id"]),
-        dict(data["args"]),
-        _read_position(then) if then else None,
+        _just(str, data["ns"]),
+        _just(str, data["id"]),
+        _just(dict, data["args"]),
+        None if then is None else _read_position(_just(dict, then)),
     )
 
 
-def _read_position(data: Mapping[str, Any], *, extra_frames: int = 0) -> Position:
-    graph, version = data["g"]
-    attempts, first_ms, busy_ms, write_units = map(int, data["p"])
-    branch = parse_branch(data["b"])
-    frames = tuple(
-        Frame(str(name), int(width), _read_totals(totals), _read_scope(scope))
-        for name, width, totals, scope in data["f"]
-    )
+def _read_position(data: dict[str, Any], *, extra_frames: int = 0) -> Position:
+    attempts, first_ms, busy_ms, write_units = _read_numbers(data["p"])
+    branch = parse_branch(_just(str, data["b"]))
+    frames = tuple(_read_frame(frame) for frame in _just(list, data["f"]))
     if len(frames) != len(branch) + extra_frames:
         reason = "its groups do not match its branch"
         raise ForeignMessage(reason)
+    inputs = data.get("in")
     return Position(
-        run=RunRef(
-            str(data["ns"]), str(data["id"]), str(graph), int(version), int(data["e"]), int(data["dl"])
-        ),
+        run=_read_run(data),
         branch=branch,
-        number=int(data["n"]),
-        identifier=str(data["i"]),
-        turn=int(data["t"]),
+        number=_just(int, data["n"]),
+        identifier=_just(str, data["i"]),
+        turn=_just(int, data["t"]),
         frames=frames,
         scope=_read_scope(data["s"]),
-        totals=_read_totals(data["c"]),
+        totals=Totals._make(_read_numbers(data["c"])),
         attempts=attempts,
         first_ms=first_ms,
         busy_ms=busy_ms,
         write_units=write_units,
-        trigger_inputs=data.get("in"),
+        trigger_inputs=None if inputs is None else _just(dict, inputs),
     )
 
 
-def _read_totals(data: list[int]) -> Totals:
-    return Totals(*map(int, data))
+def _read_run(data: dict[str, Any]) -> RunRef:
+    graph, version = _just(list, data["g"])
+    return RunRef(
+        _just(str, data["ns"]),
+        _just(str, data["id"]),
+        _just(str, graph),
+        _just(int, version),
+        _just(int, data["e"]),
+        _just(int, data["dl"]),
+    )
 
 
-def _read_scope(data: list[Any]) -> Scope:
-    outputs, groups, rounds = data
+def _read_frame(data: object) -> Frame:
+    name, width, totals, scope = _just(list, data)
+    return Frame(_just(str, name), _just(int, width), Totals._make(_read_numbers(totals)), _read_scope(scope))
+
+
+def _read_numbers(data: object) -> list[int]:
+    return [_just(int, number) for number in _just(list, data)]
+
+
+def _read_scope(data: object) -> Scope:
+    outputs, groups, rounds = _just(list, data)
     return Scope(
-        {name: OutputRef(*ref) for name, ref in outputs.items()},
-        {name: GroupRef(*ref) for name, ref in groups.items()},
-        {edge: int(count) for edge, count in rounds.items()},
+        {name: _read_output(ref) for name, ref in _just(dict, outputs).items()},
+        {name: _read_group(ref) for name, ref in _just(dict, groups).items()},
+        {edge: _just(int, count) for edge, count in _just(dict, rounds).items()},
     )
+
+
+def _read_output(data: object) -> OutputRef:
+    *numbers, values = _just(list, data)
+    depth, number, output = _read_numbers(numbers)
+    return OutputRef(depth, number, output, None if values is None else _just(dict, values))
+
+
+def _read_group(data: object) -> GroupRef:
+    *numbers, only = _just(list, data)
+    depth, number, width = _read_numbers(numbers)
+    return GroupRef(depth, number, width, None if only is None else _just(int, only))

@@ -23,8 +23,8 @@ def apply_writes(values: Mapping[str, Any], writes: Iterable[StoreWrite]) -> dic
         writes: in the order in which they take effect.
 
     Raises:
-        InvalidInput: a number is added to something that is none, something appended to what is no list, or a sum is out
-            of the range of JSON numbers.
+        InvalidInput: a number is added to something that is none, something is appended to what is no list, or a sum is
+            out of the range of JSON numbers.
     """
     after: dict[str, Any] = {}
     for write in writes:

@@ -1,30 +1,39 @@
-"""The result of a run that has succeeded: the graph's declared outputs, or those of its first branch's last state."""
+"""The result of a run that has succeeded: the graph's declared outputs, or those of its first branch's last state.
+
+The unite of an ANY_SUCCESS group, which runs as one of the group's branches, counts as going on with the branch that forked.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from karman_core.domain import placeholders
+from karman_core.domain.branches import Branch
 from karman_core.domain.decide import Fork, UniteAtOnce
 from karman_core.domain.definition import JSON
 from karman_core.domain.graph import Graph
 from karman_core.domain.groups import list_group
-from karman_core.domain.messages import GroupRef, RunRef
+from karman_core.domain.messages import GroupRef, Position, RunRef
 from karman_core.domain.placeholders import Many, One, OutputReference, Reference, StoreReference, Template
+from karman_core.domain.positions import fork
 from karman_core.domain.records import Record
 from karman_core.engine.outputs import Outputs, OutputStore
 from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
-from karman_core.engine.walking import Walker
+from karman_core.engine.walking import Visit, Walker
 
 
 @dataclass(slots=True)
 class _FirstBranch:
-    """What the first branch of a run holds: states by identifier, and the groups that it opened."""
+    """What the first branch of a run holds: states by identifier, and the groups that it opened.
+
+    `path` is the branch of the last state; those before it are in branches that it begins with.
+    """
 
     states: dict[str, Record] = field(default_factory=dict)
     groups: dict[str, GroupRef] = field(default_factory=dict)
     last: Record | None = None
+    path: Branch = ()
 
 
 class Results:
@@ -49,14 +58,30 @@ class Results:
 
     async def _first_branch(self, graph: Graph, run: RunRef) -> _FirstBranch:
         found = _FirstBranch()
-        async for visit in self._walker.branch(graph, self._walker.root(graph, run)):
-            if visit.record is None:
-                break
-            found.states[visit.position.identifier] = found.last = visit.record
-            if isinstance(visit.decision, Fork | UniteAtOnce):
-                width = visit.decision.width if isinstance(visit.decision, Fork) else 0
-                found.groups[visit.position.identifier] = GroupRef(0, visit.position.number, width)
+        start: Position | None = self._walker.root(graph, run)
+        while start is not None:
+            found.path, begin, start = start.branch, start, None
+            async for visit in self._walker.branch(graph, begin):
+                if visit.record is None:
+                    break
+                found.states[visit.position.identifier] = found.last = visit.record
+                if isinstance(visit.decision, Fork | UniteAtOnce):
+                    start = await self._note_group(graph, visit, visit.record, found)
         return found
+
+    async def _note_group(
+        self, graph: Graph, visit: Visit, record: Record, found: _FirstBranch
+    ) -> Position | None:
+        """Note a group; the first position of its unite, if that runs as one more branch."""
+        position, decision, fired, start = visit.position, visit.decision, None, None
+        width = decision.width if isinstance(decision, Fork) else 0
+        if isinstance(decision, Fork):
+            parent = fork(graph, position, record, decision)
+            start = await self._walker.member_unite(graph, parent, decision)
+            fired = None if start is None else await self._walker.fired(parent, width)
+        group = GroupRef(len(position.branch), position.number, width, only=fired)
+        found.groups[position.identifier] = group
+        return start
 
     async def _last_outputs(self, branch: _FirstBranch) -> JSON:
         if branch.last is None:
@@ -92,7 +117,8 @@ class Results:
             if group is None:
                 return None
             names = frozenset({reference.identifier})
-            outputs: Outputs = (await self._outputs.of_group(graph, run, (), group, names))[
+            parent = branch.path[: group.depth]
+            outputs: Outputs = (await self._outputs.of_group(graph, run, parent, group, names))[
                 reference.identifier
             ]
             return Many([output[reference.field] for output in outputs if reference.field in output])

@@ -135,11 +135,16 @@ class Walker:
 
     async def member_unite(self, graph: Graph, parent: Position, decision: Fork) -> Position | None:
         """The first position of a unite that runs as a member of its group; None if none was fired."""
-        item = await self._join_root(parent, decision.width)
-        if decision.unite is None or item is None or item.get("fi") is None:
+        fired = await self.fired(parent, decision.width)
+        if decision.unite is None or fired is None:
             return None
-        member = branch(graph, parent, item["fi"], decision.starts, None)
-        return unite_as_member(graph, member, decision.unite, item["fi"])
+        member = branch(graph, parent, fired, decision.starts, None)
+        return unite_as_member(graph, member, decision.unite, fired)
+
+    async def fired(self, parent: Position, width: int) -> int | None:
+        """The branch whose success fired the unite of an ANY_SUCCESS group; `parent` is what its branches share."""
+        item = await self._join_root(parent, width)
+        return None if item is None else item.get("fi")
 
     async def _next(self, graph: Graph, visit: Visit, records: dict[int, Record]) -> Position | None:
         record, position = visit.record, visit.position

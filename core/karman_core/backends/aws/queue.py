@@ -95,7 +95,10 @@ class SQSQueue:
     async def receive(
         self, queue: str, *, limit: int = 10, wait_seconds: float = 0.0, lease_seconds: int = 60
     ) -> list[Incoming]:
-        """Up to `limit` messages, hidden for the lease. SQS waits whole seconds: a part of one is rounded up."""
+        """Up to `limit` messages, hidden for the lease. SQS waits whole seconds: a part of one is rounded up.
+
+        When the caller is cancelled, the call goes on in its thread: what it receives comes again after the lease.
+        """
         if not (1 <= limit <= MAX_RECEIVE and 0 <= wait_seconds <= LONG_POLL_SECONDS):
             raise ValueError(
                 f"receive takes a limit of 1 to {MAX_RECEIVE} and waits up to {LONG_POLL_SECONDS} s"

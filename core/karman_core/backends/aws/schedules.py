@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from karman_core.backends.aws.backoff import each
 from karman_core.backends.aws.clients import AwsClients
 from karman_core.backends.aws.names import schedule_name, schedule_prefix
-from karman_core.backends.aws.scheduling import check_size, delete_schedule, literal, put_schedule
+from karman_core.backends.aws.scheduling import delete_schedule, literal, put_schedule, target_of
 from karman_core.backends.aws.settings import AwsSettings
 from karman_core.domain.cron_translation import to_scheduler
 from karman_core.domain.errors import NotFound
@@ -133,15 +133,7 @@ class SchedulerSchedules:
         }
         # The one keyword that is ours goes in after all of the user's are made harmless.
         text = literal(json.dumps(carried))[:-1] + f', "scheduled_time": "{_SCHEDULED_TIME}"}}'
-        check_size(text)
-        target: TargetTypeDef = {
-            "Arn": self._settings.cron_target_arn,
-            "RoleArn": self._settings.scheduler_role_arn,
-            "Input": text,
-        }
-        if self._settings.scheduler_dead_letter_arn:
-            target["DeadLetterConfig"] = {"Arn": self._settings.scheduler_dead_letter_arn}
-        return target
+        return target_of(self._settings, self._settings.cron_target_arn, text)
 
 
 def _description(schedule: Schedule) -> str:

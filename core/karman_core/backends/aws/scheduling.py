@@ -6,7 +6,15 @@ import json
 from typing import TYPE_CHECKING, TypedDict
 
 from karman_core.backends.aws.clients import AwsClients
-from karman_core.domain.errors import Conflict, InvalidRequest, ItemTooLarge, NotFound, Unavailable
+from karman_core.backends.aws.settings import AwsSettings
+from karman_core.domain.errors import (
+    BackendError,
+    Conflict,
+    InvalidRequest,
+    ItemTooLarge,
+    NotFound,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_scheduler.literals import ActionAfterCompletionType, ScheduleStateType
@@ -32,6 +40,19 @@ class Definition(TypedDict):
     Description: str
     State: ScheduleStateType
     Target: TargetTypeDef
+
+
+def target_of(settings: AwsSettings, arn: str, text: str) -> TargetTypeDef:
+    """What Scheduler calls, in which role and with what. Raises ItemTooLarge for a text that it does not carry."""
+    if not (arn and settings.scheduler_role_arn):
+        raise BackendError(
+            "no target or no role is set for EventBridge Scheduler: deploy the stack, or name them in the settings"
+        )
+    check_size(text)
+    target: TargetTypeDef = {"Arn": arn, "RoleArn": settings.scheduler_role_arn, "Input": text}
+    if settings.scheduler_dead_letter_arn:
+        target["DeadLetterConfig"] = {"Arn": settings.scheduler_dead_letter_arn}
+    return target
 
 
 async def put_schedule(clients: AwsClients, definition: Definition) -> None:

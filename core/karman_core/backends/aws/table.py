@@ -3,6 +3,9 @@
 The SDK repeats a write whose answer was lost. Conditional writes then find what they wrote themselves, which the engine
 expects; an unconditional `Add` of a number may count twice. Transactions carry a token that the SDK draws once a call,
 so that DynamoDB takes a repeated one for the same.
+
+`consumed` counts calls when they are made and units when they are reported: DynamoDB reports none for a write whose
+condition failed, though it bills one.
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ class DynamoDBTable:
     async def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         """The item at `key`, or None."""
         _check_key(key)
+        self._count("get")
         with self._explaining():
             answer = await self._clients.call(
                 self._clients.dynamodb.get_item,
@@ -62,7 +66,7 @@ class DynamoDBTable:
                 ConsistentRead=consistent,
                 ReturnConsumedCapacity="TOTAL",
             )
-        self._count("get", answer, reads=True)
+        self._charge(answer, reads=True)
         item = answer.get("Item")
         return from_attributes(item) if item else None
 
@@ -81,6 +85,7 @@ class DynamoDBTable:
         """Replace the item. Raises ConditionFailed with the old item; ItemTooLarge over 400 KB."""
         attributes = to_attributes(item)
         check_size(item)
+        self._count("put")
         with self._explaining():
             answer = await self._clients.call(
                 self._clients.dynamodb.put_item,
@@ -89,13 +94,14 @@ class DynamoDBTable:
                 ReturnConsumedCapacity="TOTAL",
                 **conditional(condition, Placeholders()),
             )
-        self._count("put", answer)
+        self._charge(answer)
 
     async def update(self, key: Key, actions: Sequence[Action], condition: Condition | None = None) -> Item:
         """Change the item and return it as it is now. Raises ConditionFailed with the old item; ItemTooLarge."""
         _check_key(key)
         placeholders = Placeholders()
         expression = update_expression(actions, placeholders)
+        self._count("update")
         with self._explaining():
             answer = await self._clients.call(
                 self._clients.dynamodb.update_item,
@@ -106,12 +112,13 @@ class DynamoDBTable:
                 ReturnConsumedCapacity="TOTAL",
                 **conditional(condition, placeholders),
             )
-        self._count("update", answer)
+        self._charge(answer)
         return from_attributes(answer["Attributes"])
 
     async def delete(self, key: Key, condition: Condition | None = None) -> None:
         """Remove the item. Raises ConditionFailed with the old item."""
         _check_key(key)
+        self._count("delete")
         with self._explaining():
             answer = await self._clients.call(
                 self._clients.dynamodb.delete_item,
@@ -120,7 +127,7 @@ class DynamoDBTable:
                 ReturnConsumedCapacity="TOTAL",
                 **conditional(condition, Placeholders()),
             )
-        self._count("delete", answer)
+        self._charge(answer)
 
     async def batch_write(self, puts: Iterable[Item] = (), deletes: Iterable[Key] = ()) -> None:
         """Unconditional writes, any number, each on another item. Raises ItemTooLarge before it writes any."""
@@ -134,19 +141,21 @@ class DynamoDBTable:
     async def transact(self, writes: Sequence[Write]) -> None:
         """All writes or none, at most 100, each on another item."""
         items = _transaction(writes, self._name)
+        self._count("transact")
         with self._explaining():
             answer = await self._clients.call(
                 self._clients.dynamodb.transact_write_items,
                 TransactItems=items,
                 ReturnConsumedCapacity="TOTAL",
             )
-        self._count("transact", answer)
+        self._charge(answer)
 
     async def query(self, query: Query) -> Page:
         """One page of a partition."""
         arguments = query_arguments(query)
         if is_empty(query):
             return Page([])
+        self._count("query")
         with self._explaining():
             answer = await self._clients.call(
                 self._clients.dynamodb.query,
@@ -154,7 +163,7 @@ class DynamoDBTable:
                 ReturnConsumedCapacity="TOTAL",
                 **arguments,
             )
-        self._count("query", answer, reads=True)
+        self._charge(answer, reads=True)
         items: list[Item] = [from_attributes(item) for item in answer["Items"]]
         if query.index is not None:
             items = await self._whole(items, query.index)
@@ -172,12 +181,13 @@ class DynamoDBTable:
 
     async def _get_some(self, found: dict[Key, Item], consistent: bool, keys: Sequence[Key]) -> list[Key]:  # noqa: FBT001
         """Put into `found` what there is, and return the keys that the service left."""
+        self._count("batch_get")
         answer = await self._clients.call(
             self._clients.dynamodb.batch_get_item,
             RequestItems={self._name: {"Keys": [to_key(key) for key in keys], "ConsistentRead": consistent}},
             ReturnConsumedCapacity="TOTAL",
         )
-        self._count("batch_get", answer, reads=True)
+        self._charge(answer, reads=True)
         for item in answer["Responses"].get(self._name, ()):
             found[key_of(item)] = from_attributes(item)
         left = answer.get("UnprocessedKeys", {}).get(self._name)
@@ -186,12 +196,13 @@ class DynamoDBTable:
     async def _write_some(
         self, requests: Sequence[WriteRequestUnionTypeDef]
     ) -> Sequence[WriteRequestUnionTypeDef]:
+        self._count("batch_write")
         answer = await self._clients.call(
             self._clients.dynamodb.batch_write_item,
             RequestItems={self._name: requests},
             ReturnConsumedCapacity="TOTAL",
         )
-        self._count("batch_write", answer)
+        self._charge(answer)
         return answer.get("UnprocessedItems", {}).get(self._name, [])
 
     @contextmanager
@@ -209,12 +220,15 @@ class DynamoDBTable:
                 raise ValueError(error.message) from error.__cause__
             raise
 
-    def _count(self, call: str, answer: Mapping[str, Any], *, reads: bool = False) -> None:
+    def _count(self, call: str) -> None:
+        with self._counting:
+            self.consumed.calls[call] = self.consumed.calls.get(call, 0) + 1
+
+    def _charge(self, answer: Mapping[str, Any], *, reads: bool = False) -> None:
         capacity = answer.get("ConsumedCapacity") or []
         parts = capacity if isinstance(capacity, list) else [capacity]
         units = sum(part.get("CapacityUnits", 0.0) for part in parts)
         with self._counting:
-            self.consumed.calls[call] = self.consumed.calls.get(call, 0) + 1
             if reads:
                 self.consumed.read_units += units
             else:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from karman_core.backends.aws.clients import AwsClients
 from karman_core.backends.aws.queue import SQSQueue
-from karman_core.backends.aws.scheduling import check_size, delete_schedule, literal, put_schedule
+from karman_core.backends.aws.scheduling import (
+    check_size,
+    delete_schedule,
+    literal,
+    put_schedule,
+    target_of,
+)
 from karman_core.backends.aws.settings import AwsSettings
 from karman_core.ports.queue import Outgoing
 from karman_core.ports.system import Clock
 from karman_core.ports.timers import Timer
-
-if TYPE_CHECKING:
-    from mypy_boto3_scheduler.type_defs import TargetTypeDef
 
 
 _NAME = re.compile(r"[0-9a-zA-Z_.-]{1,64}")
@@ -54,7 +56,7 @@ class SchedulerTimers:
                 "ActionAfterCompletion": "DELETE",
                 "Description": f"A timer of {timer.queue}"[:512],
                 "State": "ENABLED",
-                "Target": await self._target(timer),
+                "Target": target_of(self._settings, await self._queue.arn(timer.queue), literal(timer.body)),
             },
         )
 
@@ -62,16 +64,6 @@ class SchedulerTimers:
         """Forget the timer; no error when it does not exist or has fired."""
         _check_name(name)
         await delete_schedule(self._clients, self._settings.timer_group, name)
-
-    async def _target(self, timer: Timer) -> TargetTypeDef:
-        target: TargetTypeDef = {
-            "Arn": await self._queue.arn(timer.queue),
-            "RoleArn": self._settings.scheduler_role_arn,
-            "Input": literal(timer.body),
-        }
-        if self._settings.scheduler_dead_letter_arn:
-            target["DeadLetterConfig"] = {"Arn": self._settings.scheduler_dead_letter_arn}
-        return target
 
 
 def _check_name(name: str) -> None:

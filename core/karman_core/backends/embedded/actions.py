@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from karman_core.backends.values import KEY_LIMITS, check_key, plain, plain_number
+from karman_core.backends.values import check_keys, plain, plain_number
 from karman_core.ports.table import Action, Add, Append, Item, Key, Remove, Set, SetOnce, Value
 
 _KEYS = frozenset({"pk", "sk"})
@@ -46,12 +46,11 @@ def applied(actions: Sequence[Action], old: Item | None, key: Key) -> dict[str, 
                 item[action.attribute] = _extended(item, action)
             case _:
                 assert_never(action)
+    check_keys(item)
     return item
 
 
 def _plain_action(action: Action) -> Action:
-    if action.attribute in KEY_LIMITS:
-        _check_index_key(action)
     match action:
         case Set():
             return Set(action.attribute, plain(action.value))
@@ -67,19 +66,6 @@ def _plain_action(action: Action) -> Action:
         case Remove():
             return action
     assert_never(action)
-
-
-def _check_index_key(action: Action) -> None:
-    """Keys of indexes are texts, whether or not the action would come to change one."""
-    match action:
-        case Set() | SetOnce():
-            check_key(action.attribute, action.value, KEY_LIMITS[action.attribute])
-        case Add() | Append():
-            raise ValueError(
-                f"{action.attribute!r} is a key of an index, so a text: nothing can be added to it"
-            )
-        case Remove():
-            pass
 
 
 def _sum(item: Item, action: Add) -> Value:

@@ -28,23 +28,30 @@ def checked(writes: Sequence[Write]) -> list[Write]:
 
 
 def carry_out(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
-    """Do checked writes, or raise TransactionFailed or ItemTooLarge, upon which the caller takes everything back."""
-    old = [rows.find(connection, _key(write)) if _looks_at_old(write) else None for write in writes]
-    lost = [
-        index
-        for index, (write, item) in enumerate(zip(writes, old, strict=True))
-        if not conditions.holds(write.condition, item)
-    ]
-    if lost:
-        raise TransactionFailed(
-            f"the conditions of {len(lost)} of {len(writes)} writes do not hold",
-            lost,
-            [item if index in lost else None for index, item in enumerate(old)],
-        )
-    total = sum(_write(connection, write, item) for write, item in zip(writes, old, strict=True))
+    """Do checked writes, or raise, upon which the caller takes everything back.
+
+    Raises:
+        TransactionFailed: conditions do not hold.
+        ValueError, ItemTooLarge: a write whose condition holds cannot be done; goes before TransactionFailed, since
+            doing the same again would not help, whatever becomes of the conditions.
+    """
+    failed: list[int] = []
+    old: list[Item | None] = [None] * len(writes)
+    total = 0
+    for index, write in enumerate(writes):
+        item = rows.find(connection, _key(write)) if _looks_at_old(write) else None
+        if conditions.holds(write.condition, item):
+            total += _write(connection, write, item)
+        else:
+            failed.append(index)
+            old[index] = item
     if total > MAX_TRANSACTION_BYTES:
         raise ItemTooLarge(
             f"the items of the transaction hold {total} bytes; it takes {MAX_TRANSACTION_BYTES}"
+        )
+    if failed:
+        raise TransactionFailed(
+            f"the conditions of {len(failed)} of {len(writes)} writes do not hold", failed, old
         )
 
 

@@ -36,18 +36,21 @@ class Driver:
         self._delivered: Counter[str] = Counter()
         self._working: set[asyncio.Task[None]] = set()
 
-    async def drive(self, idle: Callable[[], Awaitable[bool]], until_ms: int) -> None:
+    async def drive(
+        self, *, ended: Callable[[], Awaitable[bool]], act: Callable[[], Awaitable[bool]], until_ms: int
+    ) -> None:
         """Work.
 
         Args:
-            idle: called when nothing is ready: whether it has done something so that there may be.
+            ended: asked when nothing is ready: whether to leave it at that, whatever may be due later.
+            act: called when nothing is ready: whether it has done something, so that there may be.
             until_ms: time does not jump further.
 
         Raises:
             BackendError: a port failed, which the embedded backend does not do by itself.
         """
         try:
-            while await self._busy() or await idle() or self._jump(until_ms):
+            while await self._busy() or (not await ended() and (await act() or self._jump(until_ms))):
                 pass
         finally:
             for task in self._working:

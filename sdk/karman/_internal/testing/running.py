@@ -83,7 +83,8 @@ async def arun(  # noqa: PLR0913 - what a run may be given, named at the call
         )
         answers = _Answers(engine, started.run_id, signals or {})
         driver = Driver(engine, backend, clock, deliveries=deliveries)
-        await driver.drive(answers.give, clock.now_ms() + to_milliseconds(within, "within"))
+        until_ms = clock.now_ms() + to_milliseconds(within, "within")
+        await driver.drive(ended=answers.ended, act=answers.give, until_ms=until_ms)
         return await _result(engine, started.run_id, plan, clock, executor, answers.sent)
     finally:
         nodes.close()
@@ -102,6 +103,10 @@ class _Answers:
         self._run_id = run_id
         self._payloads = payloads
         self.sent: list[SentSignal] = []
+
+    async def ended(self) -> bool:
+        """Whether nobody needs an answer any more."""
+        return (await self._engine.get_run(NAMESPACE, self._run_id)).ended
 
     async def give(self) -> bool:
         """Send what the run awaits; whether anything was sent."""

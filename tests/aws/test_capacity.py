@@ -1,0 +1,34 @@
+"""What states cost in write units, as DynamoDB Local reports it: the budget of the design, measured."""
+
+from __future__ import annotations
+
+
+import pytest
+
+from bench.write_units import chain_cost, fork_cost
+from tests import emulators
+
+CHAIN, WIDTH = 20, 1000
+HEADER_UNITS = 2
+"""The end of a run: header, and its entry in the index of unfinished runs."""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> str:
+    reason = emulators.why_not_dynamodb_local()
+    if reason:
+        pytest.skip(reason)
+    return emulators.start_dynamodb_local()
+
+
+async def test_an_inline_chain_costs_one_write_unit_a_state(endpoint: str) -> None:
+    cost = await chain_cost(endpoint, CHAIN)
+    assert cost.states == CHAIN
+    assert (cost.write_units - HEADER_UNITS) / CHAIN <= 1.1
+
+
+async def test_a_branch_of_a_fork_costs_two_write_units(endpoint: str) -> None:
+    cost = await fork_cost(endpoint, WIDTH)
+    assert cost.states == WIDTH + 2
+    # The forking state (its outputs) and the unite are states of their own, beside the branches.
+    assert (cost.write_units - HEADER_UNITS) / WIDTH <= 2.1

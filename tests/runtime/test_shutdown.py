@@ -1,0 +1,90 @@
+"""Signals: the first asks to end, the second ends."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import asyncio, sys, time
+from karman_runtime.shutdown import on_signals
+
+async def main():
+    asked = asyncio.Event()
+    def ask():
+        print("asked", flush=True)
+        asked.set()
+    with on_signals(ask, lambda: print("at once", flush=True)):
+        print("ready", flush=True)
+        await asked.wait()
+        if "block" in sys.argv:
+            time.sleep(60)
+        if "linger" in sys.argv:
+            await asyncio.sleep(60)
+    print("ended", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def read(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks(number: signal.Signals) -> None:
+    with start() as process:
+        assert read(process) == "ready"
+        process.send_signal(number)
+
+        assert [read(process), read(process)] == ["asked", "ended"]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("manner", ["linger", "block"])
+def test_the_second_signal_ends_the_process_whatever_it_does(manner: str) -> None:
+    with start(manner) as process:
+        assert read(process) == "ready"
+        process.send_signal(signal.SIGTERM)
+        assert read(process) == "asked"
+        process.send_signal(signal.SIGINT)
+
+        assert read(process) == "at once"
+    assert process.returncode == 130
+
+
+async def test_the_handlers_before_it_come_back() -> None:
+    from karman_runtime.shutdown import on_signals
+
+    before = signal.getsignal(signal.SIGTERM)
+    with on_signals(lambda: None):
+        assert signal.getsignal(signal.SIGTERM) is not before
+
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_outside_the_main_thread_it_does_nothing(tmp_path: Path) -> None:
+    from karman_runtime.shutdown import on_signals
+
+    entered = []
+
+    def enter() -> None:
+        with on_signals(lambda: None):
+            entered.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+
+    assert entered == [before]

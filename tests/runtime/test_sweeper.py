@@ -1,0 +1,39 @@
+"""The hourly guard of a local worker."""
+
+import asyncio
+import logging
+
+import pytest
+
+from karman._internal.testing.clock import SkippingClock
+from karman_core.domain.errors import Unavailable
+from karman_runtime.sweeper import sweep_forever
+from tests.runtime.workers import eventually
+
+
+class SweptEngine:
+    def __init__(self) -> None:
+        self.sweeps = 0
+        self.faults: list[Exception] = []
+
+    async def sweep(self) -> str:
+        self.sweeps += 1
+        if self.faults:
+            raise self.faults.pop(0)
+        return "swept"
+
+
+async def test_it_sweeps_at_once_and_every_hour_whatever_fails(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    clock, engine = SkippingClock(), SweptEngine()
+    engine.faults = [Unavailable("no answer")]
+    sweeping = asyncio.create_task(sweep_forever(engine, clock))
+    for sweeps in (1, 2, 3):
+        async with asyncio.timeout(10):
+            while engine.sweeps < sweeps:
+                await asyncio.sleep(0.001)
+        clock.skip(3_600)
+    await eventually(lambda: engine.sweeps == 4)
+    sweeping.cancel()
+
+    assert [record.message for record in caplog.records][:2] == ["sweep failed", "swept"]
