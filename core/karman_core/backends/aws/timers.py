@@ -19,7 +19,6 @@ from karman_core.ports.queue import Outgoing
 from karman_core.ports.system import Clock
 from karman_core.ports.timers import Timer
 
-
 _NAME = re.compile(r"[0-9a-zA-Z_.-]{1,64}")
 
 
