@@ -62,8 +62,9 @@ class CronLoop:
         except KarmanError as error:
             logger.warning("schedules not read", extra={"error": str(error)})
             return  # the next look begins where this one would have
-        after_ms = max(self._looked_ms, now_ms - self._catch_up_ms)
-        self._looked_ms = max(now_ms, self._looked_ms)
+        # A clock that was set back is followed: what then comes again is the same run.
+        after_ms = min(now_ms, max(self._looked_ms, now_ms - self._catch_up_ms))
+        self._looked_ms = now_ms
         for schedule in schedules:
             if schedule.enabled:
                 await self._fire_due(schedule, after_ms, now_ms)

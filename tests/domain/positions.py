@@ -32,7 +32,9 @@ totals = st.builds(Totals, *(st.integers(-(2**40), 2**60) for _ in Totals._field
 scopes = st.builds(
     Scope,
     st.dictionaries(
-        names, st.builds(OutputRef, numbers, numbers, numbers | st.just(ALL_OUTPUTS), st.none() | objects), max_size=2
+        names,
+        st.builds(OutputRef, numbers, numbers, numbers | st.just(ALL_OUTPUTS), st.none() | objects),
+        max_size=2,
     ),
     st.dictionaries(names, st.builds(GroupRef, numbers, numbers, numbers, st.none() | numbers), max_size=2),
     st.dictionaries(names, numbers, max_size=2),

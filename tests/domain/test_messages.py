@@ -95,7 +95,7 @@ def is_part(one: Any, other: Any) -> bool:
 
 
 def read(body: str) -> Message | None:
-    """The message of a body, or None for a foreign one; nothing else is raised, and nothing is read that is not there."""
+    """The message of a body, None for a foreign one; nothing else is raised, nothing is read that is not there."""
     try:
         message = decode(body)
     except ForeignMessage as foreign:
@@ -115,7 +115,9 @@ CHARACTERS = st.sampled_from('0123456789-+eE."[]{}:,\\ntrufalse \x00é') | st.ch
 
 
 @given(st.sampled_from(SAMPLES) | messages, st.data())
-def test_a_body_with_changed_characters_is_another_message_or_foreign(message: Message, data: st.DataObject) -> None:
+def test_a_body_with_changed_characters_is_another_message_or_foreign(
+    message: Message, data: st.DataObject
+) -> None:
     body = encode(message)
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(body)))
@@ -130,13 +132,36 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [place for key, inner in items for place in [(value, key), *places(inner)]]
 
 
-odd = st.sampled_from(
-    [None, True, False, 0, 1, -1, 1.0, 1e999, float("nan"), "", "1", "0.0", "x", [], [0], {}, {"a": 1}, [[]], "01.2", 9**99]
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        1.0,
+        1e999,
+        float("nan"),
+        "",
+        "1",
+        "0.0",
+        "x",
+        [],
+        [0],
+        {},
+        {"a": 1},
+        [[]],
+        "01.2",
+        9**99,
+    ]
 )
 
 
 @given(st.sampled_from(SAMPLES), st.data())
-def test_a_body_with_another_value_anywhere_is_another_message_or_foreign(message: Message, data: st.DataObject) -> None:
+def test_a_body_with_another_value_anywhere_is_another_message_or_foreign(
+    message: Message, data: st.DataObject
+) -> None:
     body = json.loads(encode(message))
     holder, key = data.draw(st.sampled_from(places(body)))
     if data.draw(st.booleans()):

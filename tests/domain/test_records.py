@@ -75,7 +75,9 @@ def test_a_record_is_one_turn_on_and_sums_up(turn: Turn, outcome: Outcome, delay
 
 
 TURN = Turn("here", 2, 1, 10, 100, 107, busy_ms=5, write_units=3, epoch=1)
-BASE = Record("here", StateStatus.QUEUED, 3, 1, first_ms=10, started_ms=100, ended_ms=107, busy_ms=12, epoch=1)
+BASE = Record(
+    "here", StateStatus.QUEUED, 3, 1, first_ms=10, started_ms=100, ended_ms=107, busy_ms=12, epoch=1
+)
 ATTEMPT = Attempt(2, 100, 107, "ValueError", "no", "Traceback")
 
 

@@ -59,7 +59,6 @@ def test_a_module_by_its_name(write: Write) -> None:
 
 def test_a_file_imports_what_lies_beside_it(write: Write) -> None:
     write("flows/words.py", "NAME = 'beside'")
-    write("flows/digest_beside.py", GRAPH.replace('"greeting"', "NAME") + "").replace
     write("flows/digest_beside.py", "from words import NAME\n" + GRAPH.replace('"greeting"', "NAME"))
 
     assert load("flows/digest_beside.py").graph(None).name == "beside"

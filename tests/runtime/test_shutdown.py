@@ -4,9 +4,10 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
+
+from karman_runtime.shutdown import on_signals
 
 PROGRAM = """
 import asyncio, sys, time
@@ -64,8 +65,6 @@ def test_the_second_signal_ends_the_process_whatever_it_does(manner: str) -> Non
 
 
 async def test_the_handlers_before_it_come_back() -> None:
-    from karman_runtime.shutdown import on_signals
-
     before = signal.getsignal(signal.SIGTERM)
     with on_signals(lambda: None):
         assert signal.getsignal(signal.SIGTERM) is not before
@@ -73,9 +72,7 @@ async def test_the_handlers_before_it_come_back() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_outside_the_main_thread_it_does_nothing(tmp_path: Path) -> None:
-    from karman_runtime.shutdown import on_signals
-
+def test_outside_the_main_thread_it_does_nothing() -> None:
     entered = []
 
     def enter() -> None:
