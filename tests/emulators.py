@@ -41,16 +41,22 @@ scheduler._SCHEDULE_TICK_INTERVAL = 0.5  # seconds between looks for due schedul
 runpy.run_module("ministack", run_name="__main__")
 """
 _GUARD = """
-import subprocess, sys
+import os, shutil, subprocess, sys, threading
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+def end_with_child():
+    child.wait()
+    if not ending.is_set():
+        os._exit(1)
+ending = threading.Event()
+threading.Thread(target=end_with_child, daemon=True).start()
+sys.stdin.buffer.read()
+ending.set()
+child.terminate()
 try:
-    sys.stdin.buffer.read()
-finally:
-    child.terminate()
-    try:
-        child.wait(5)
-    except subprocess.TimeoutExpired:
-        child.kill()
+    child.wait(5)
+except subprocess.TimeoutExpired:
+    child.kill()
+shutil.rmtree(os.getcwd(), ignore_errors=True)
 """
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel
 
 from .readability import Measures
-from .terms import add_up, document_frequencies, likenesses, top, weigh
+from .terms import add_up, document_frequencies, fold_plurals, likenesses, top, weigh
 
 KEYWORDS_OF_DOCUMENT = 8
 KEYWORDS_OF_COLLECTION = 20
@@ -118,6 +118,8 @@ def describe(path: str, analyses: Sequence[Analysis]) -> Document:
 def compare(documents: Sequence[Document], skipped: Sequence[Skipped] = (), left_out: int = 0) -> Report:
     """The report on a collection."""
     documents = sorted(documents, key=lambda document: document.path)
+    folded = fold_plurals([document.terms for document in documents])
+    documents = [d.model_copy(update={"terms": terms}) for d, terms in zip(documents, folded, strict=True)]
     frequencies = document_frequencies(document.terms for document in documents)
     weights = [weigh(document.terms, frequencies, len(documents)) for document in documents]
     cosines = likenesses(weights)

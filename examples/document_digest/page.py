@@ -169,6 +169,6 @@ _METHOD = """<footer>
 0.39 words per sentence + 11.8 syllables per word &minus; 15.59 (Kincaid and others 1975). Both are made for English
 prose; syllables and sentences are counted by rules of thumb. Code and markup are left out.</p>
 <p>A term's weight in a document is its count times ln((1 + documents) / (1 + documents with it)) + 1, scaled to
-length 1; the likeness of two documents is the cosine of their weights.</p>
+length 1; the likeness of two documents is the cosine of their weights. Plurals count as their singulars.</p>
 </footer>
 """

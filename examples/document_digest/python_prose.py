@@ -12,7 +12,7 @@ def python_sections(text: str) -> Iterator[tuple[str, str]]:
     """Name and prose of the module and of each definition at its top; where it does not parse, the text as it is."""
     try:
         module, comments = ast.parse(text), _comments(text)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError, tokenize.TokenError):
         yield "", text
         return
     prose: dict[str, list[str | None]] = {"": [ast.get_docstring(module)]}

@@ -21,6 +21,10 @@ from itertools import combinations
 
 from .readability import WORD
 
+LONGEST_TERM = 40
+"""Longer ones are encoded data, not words."""
+
+SHORTEST_SINGULAR = 3
 STOP_WORDS = frozenset(
     """a about above after again against all also am an and any are as at be because been before being below between
     both but by can cannot could did do does doing don't down during each either else ever every few first for from
@@ -29,12 +33,12 @@ STOP_WORDS = frozenset(
     no none nor not now of off often on once one only onto or other others otherwise our out over own per same says
     see set shall she should since so some such than that that's the their them then there these they this those
     though through thus to too two under until up upon us use used uses using very via was we well were what when
-    where whether which while who whom whose why will with within without would yet you your""".split()  # noqa: SIM905 - a list of texts would take two hundred lines
+    where whether which while who whom whose why will with within without would yet you your""".split()  # noqa: SIM905 - a list would take two hundred lines
 )
 
 
 def count_terms(text: str) -> Counter[str]:
-    """How often each term occurs: words of two letters or more, case folded, without stop words and numbers."""
+    """How often each term occurs: words of two letters or more, case folded, no stop words, no numbers."""
     # NFKC makes one of characters that look alike, such as full-width and plain letters.
     folded = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     words = (word.removesuffix("'s") for word in WORD.findall(folded))
@@ -42,7 +46,7 @@ def count_terms(text: str) -> Counter[str]:
 
 
 def _is_term(word: str) -> bool:
-    return len(word) > 1 and word not in STOP_WORDS and not word[0].isdigit()
+    return 1 < len(word) <= LONGEST_TERM and word not in STOP_WORDS and not word[0].isdigit()
 
 
 def add_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
@@ -51,6 +55,21 @@ def add_up(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     for count in counts:
         total.update(count)
     return total
+
+
+def fold_plurals(documents: Sequence[Mapping[str, int]]) -> list[Counter[str]]:
+    """The documents' counts, with plurals in -s and -es counted as their singulars, where these occur as well."""
+    known = {term for document in documents for term in document}
+    singular = {
+        term: base
+        for term in known
+        for base in (term.removesuffix("es"), term.removesuffix("s"))
+        if base != term and base in known and len(base) >= SHORTEST_SINGULAR
+    }
+    return [
+        add_up({singular.get(term, term): count} for term, count in document.items())
+        for document in documents
+    ]
 
 
 def document_frequencies(documents: Iterable[Mapping[str, int]]) -> Counter[str]:

@@ -19,9 +19,6 @@ from karman_runtime.cron import CronLoop
 from karman_runtime.settings import Settings
 from karman_runtime.worker import Worker
 
-LOCAL_LEASE_SECONDS = 15
-"""On one machine a lease need not outlast a slow network: work of a killed process is taken over sooner."""
-
 MAX_RECEIVES = 30
 """More than the engine's crash limit, which ends the states that can be blamed."""
 
@@ -80,7 +77,7 @@ def assembled(
     clock, entropy = SystemClock(), SystemEntropy()
     backend = _open(settings, database, clock, entropy)
     executor = NodeExecutor(nodes, threads=max(DEFAULT_THREADS, concurrency), clock=clock)
-    engine_settings = replace(EngineSettings(), lease_seconds=LOCAL_LEASE_SECONDS)
+    engine_settings = replace(EngineSettings(), lease_seconds=settings.lease_seconds)
     try:
         engine = Engine(
             backend,

@@ -23,6 +23,8 @@ class Settings(BaseModel):
         db: the embedded backend's database file.
         namespace: whose graphs and runs commands work on.
         runtime: the name under which local workers register nodes; by default one for each module.
+        lease_seconds: how long work of a worker that was killed waits for the next one. On one machine it need not
+            outlast a slow network, so it is shorter than the engine's default.
         debug: show tracebacks of errors that are normally one line.
         log_level: of Karman's and the nodes' log lines on stderr.
     """
@@ -33,6 +35,7 @@ class Settings(BaseModel):
     db: Path | None = None
     namespace: str = Field(default="default", pattern=NAME_PATTERN)
     runtime: str | None = Field(default=None, pattern=NAME_PATTERN)
+    lease_seconds: int = Field(default=15, ge=1, le=43_200)
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 

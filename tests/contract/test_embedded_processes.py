@@ -98,7 +98,7 @@ async def test_what_one_process_sends_another_one_waits_for(backend: EmbeddedBac
 async def test_a_writer_killed_at_any_moment_loses_and_breaks_nothing(path: Path) -> None:
     acknowledged: dict[str, int] = {}
     with writer(path, "survivor") as survivor:
-        for attempt in range(12):
+        for attempt in range(8):
             name = f"victim-{attempt}"
             with writer(path, name) as victim:
                 for _ in range(1 + attempt * attempt):  # later and later, each at another point of a round

@@ -251,6 +251,25 @@ async def test_events_are_read_from_where_one_stopped(backend: EmbeddedBackend) 
     assert [entry.event for entry in backend.events.read()] == events[3:]
 
 
+async def test_fair_groups_are_forgotten_once_served(backend: EmbeddedBackend) -> None:
+    for number in range(20):
+        await send(backend, *"abc", group=f"run-{number}")
+        await receive(backend, limit=2)  # more comes than goes, so the queue is never empty
+
+    backend.purge(START_MS)
+    with backend.database.read() as connection:
+        kept = connection.execute("SELECT count(*) FROM fair_groups").fetchone()[0]
+        waiting = connection.execute("SELECT count(*) FROM messages WHERE hidden_until IS NULL").fetchone()[0]
+
+    assert 0 < kept <= 20
+    assert waiting == 20
+    while await receive(backend):
+        pass
+    backend.purge(START_MS)
+    with backend.database.read() as connection:
+        assert connection.execute("SELECT count(*) FROM fair_groups").fetchone()[0] == 0
+
+
 # --- determinism ------------------------------------------------------------------------------------------------------
 
 

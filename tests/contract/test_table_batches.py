@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from karman_core.ports.table import Key, Table
+from karman_core.ports.table import Add, Key, Put, Query, Table
 from tests.contract.backends import Faults
 
 KEYS = [Key(f"p{number % 7}", f"{number:03}") for number in range(230)]
@@ -26,6 +26,21 @@ async def test_more_than_the_service_reads_or_writes_at_once(table: Table) -> No
     expected = {key: f"{key.pk}/{key.sk}" for key in KEYS}
     assert await names(table, KEYS) == expected
     assert await names(table, KEYS, consistent=False) == expected
+
+
+async def test_calls_are_counted(table: Table) -> None:
+    await table.put({"pk": "p", "sk": "1"})
+    await table.update(Key("p", "1"), [Add("n", 1)])
+    await table.update(Key("p", "1"), [Add("n", 1)])
+    await table.get(Key("p", "1"))
+    await table.batch_get([Key("p", "1")])
+    await table.batch_write(puts=[{"pk": "p", "sk": "2"}])
+    await table.transact([Put({"pk": "p", "sk": "3"})])
+    await table.query(Query("p"))
+    await table.delete(Key("p", "1"))
+
+    expected = dict.fromkeys(["put", "get", "batch_get", "batch_write", "transact", "query", "delete"], 1)
+    assert table.consumed.calls == expected | {"update": 2}
 
 
 async def test_missing_and_repeated_keys(table: Table) -> None:

@@ -38,6 +38,14 @@ HOSTILE = [
     "%s {0} ${x} #{y}",
 ]
 
+
+def nested(levels: int) -> Any:
+    value: Any = "inside"
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
 VALUES: dict[str, Any] = {
     "null": None,
     "truths": [True, False],
@@ -56,7 +64,8 @@ VALUES: dict[str, Any] = {
     "set_with_empty_text": frozenset({""}),
     "list": [1, "1", True, None, b"1", frozenset({1}), [], {}, [[]]],
     "empty_list": [],
-    "map": {"a": 1, "b": {"c": [{"d": None}]}, "": 1} | {text: text for text in HOSTILE if text},
+    "map": {"a": 1, "b": {"c": [{"d": None}]}} | {text: text for text in HOSTILE if text},
+    "deepest": nested(31),
     "empty_map": {},
     "maps_that_look_encoded": [
         {"$b": "AA=="},
@@ -70,7 +79,6 @@ VALUES: dict[str, Any] = {
         {"NULL": True},
     ],
 }
-VALUES["map"].pop("")  # attributes have names
 
 
 @pytest.mark.parametrize("case", VALUES)
@@ -146,6 +154,8 @@ REFUSED: dict[str, tuple[type[Exception], Any]] = {
     "empty_set_in_list": (ValueError, [frozenset()]),
     "number_of_39_digits": (ValueError, 10**38),
     "half_a_character": (ValueError, "\ud800"),
+    "empty_name": (ValueError, {"": 1}),
+    "too_deep": (ValueError, nested(32)),
 }
 
 

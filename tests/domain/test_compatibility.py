@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ from karman_core.domain.schema_values import check_value
 from tests.domain.schema_strategies import plain_values, schemas_of
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(plain_values, st.data())
 def test_schemas_that_share_a_value_are_compatible(value: Any, data: st.DataObject) -> None:
     producer, consumer = data.draw(schemas_of(value)), data.draw(schemas_of(value))
@@ -23,7 +23,7 @@ def test_schemas_that_share_a_value_are_compatible(value: Any, data: st.DataObje
     assert (producer, consumer) == before
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(plain_values, plain_values, st.data())
 def test_what_is_refused_has_no_value_in_common(value: Any, other: Any, data: st.DataObject) -> None:
     producer, consumer = data.draw(schemas_of(value)), data.draw(schemas_of(other))

@@ -126,7 +126,7 @@ CHANGES = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(simple, st.sampled_from(CHANGES), st.integers(0, 2 * 24 * 60 * 60_000))
 def test_firings_are_the_minutes_that_match_when_they_come_first(
     expression: Simple, change: tuple[str, str], offset: int

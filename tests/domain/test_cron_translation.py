@@ -209,6 +209,7 @@ def test_whatever_is_written_is_translated_or_refused(expression: str) -> None:
         ("0 0 1 * mon", ["cron(0 0 1 * ? *)", "cron(0 0 ? * 2 *)"]),
         ("0 0 1-31 * mon", ["cron(0 0 * * ? *)"]),
         ("0 0 1 * 0-6", ["cron(0 0 * * ? *)"]),
+        ("0 0 1-31 * ?", ["cron(0 0 * * ? *)"]),
         ("0 0 31 2 mon", ["cron(0 0 ? 2 2 *)"]),
         ("0 0 L * *", ["cron(0 0 L * ? *)"]),
         ("0 0 15,L * *", ["cron(0 0 15 * ? *)", "cron(0 0 L * ? *)"]),

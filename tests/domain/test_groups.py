@@ -4,6 +4,7 @@ import pytest
 from hypothesis import event, given
 
 from karman_core.domain import groups, topology
+from karman_core.domain.definition import NodeInstance
 from karman_core.domain.errors import InvalidGraph
 from karman_core.domain.groups import Groups
 from tests.domain.graphs import Edges, definition_of, graph, node, open_groups, paths_to, united_graphs
@@ -90,6 +91,25 @@ def test_a_group_is_what_is_reached_without_its_unite(drawn: tuple[Edges, dict[s
             inside.add(name)
             waiting.extend(after for after in found[name] if after not in inside and after != uniting)
         assert {name for name, around in scanned.enclosing.items() if united in around} == inside
+
+
+def message_of(*nodes: NodeInstance) -> str:
+    with pytest.raises(InvalidGraph) as caught:
+        groups.analyse(graph(*nodes))
+    return caught.value.problems[0].message
+
+
+def test_the_message_says_what_crosses() -> None:
+    assert message_of(node("a", "b"), node("b", "c"), node("c", "d", unites="a"), node("d", unites="b")) == (
+        "'c' unites 'a', but follows 'b', which is still inside the group of 'b', to be united first."
+    )
+    assert message_of(node("r", "a", "b"), node("a", "u"), node("b", "u"), node("u", unites="a")) == (
+        "'u' unites 'a', but follows 'b', which is not inside the group of 'a'."
+    )
+    assert message_of(node("a", "b", "u"), node("b", "u", "c"), node("u", "c", unites="a"), node("c")) == (
+        "'c' follows both 'b' (inside the group of 'a') and 'u' (outside of all united groups); "
+        "a node runs either inside a united group or after it."
+    )
 
 
 def problems_of(*nodes: tuple[str, str, str | None]) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from karman_core.domain import inputs
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.errors import Problem
 from karman_core.domain.inputs import input_problems, literal_problems
@@ -179,13 +180,21 @@ def test_a_source_is_compared_once_for_each_kind_of_reader() -> None:
 
 
 def test_a_clash_is_told_of_every_instance() -> None:
-    inputs = {"count": "${{ s.outputs.text }}"}
+    given = {"count": "${{ s.outputs.text }}"}
     definition = graph(
         node("s", "t", "u", node_name="Source"),
-        node("t", node_name="Sink", inputs=inputs),
-        node("u", node_name="Sink", inputs=inputs),
+        node("t", node_name="Sink", inputs=given),
+        node("u", node_name="Sink", inputs=given),
     )
     assert [p.path for p in problems(definition)] == ["nodes[1].inputs.count", "nodes[2].inputs.count"]
+
+
+def test_comparisons_are_bounded() -> None:
+    count = inputs.MAX_COMPARISONS
+    fitting: list[Any] = [1] * (count - 2)
+    late = [*fitting, "${{ s.outputs.text }}"]
+    assert [p.path for p in problems(sink(numbers=late))] == [f"nodes[1].inputs.numbers[{count - 2}]"]
+    assert problems(sink(numbers=[1, *late])) == []
 
 
 def test_the_store_may_hold_anything() -> None:

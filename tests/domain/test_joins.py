@@ -16,7 +16,7 @@ from tests.domain.reference import Uniting, enter, group_end
 
 widths = st.integers(1, 40) | st.integers(1, 600)
 arities = st.integers(2, 5) | st.integers(2, 200)
-strategies = st.none() | st.sampled_from(UniteStrategy)
+strategies = st.sampled_from([None, *UniteStrategy])
 endings = st.sampled_from(Ending)
 
 

@@ -3,14 +3,15 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from time import perf_counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from karman_core.domain.json_values import MAX_DEPTH, json_problems
-from tests.domain.values import json_values
+from karman_core.domain.json_values import MAX_DEPTH, MAX_PROBLEMS, json_problems
+from tests.domain.values import LIMIT_SECONDS, json_values
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,16 @@ def test_nesting_up_to_the_limit_is_allowed(depth: int) -> None:
 def test_nesting_beyond_the_limit_is_refused_without_recursion(depth: int) -> None:
     (problem,) = json_problems(nested(depth))
     assert problem.code == "too_deep"
+
+
+def test_hostile_values_take_linear_time_and_memory() -> None:
+    started = perf_counter()
+    wide: Any = {"k" * 500_000: [0] * 500_000}
+    assert json_problems(wide) == []
+    problems = json_problems({"k" * 500_000: [b""] * 100_000})
+    assert len(problems) == MAX_PROBLEMS
+    assert all(len(problem.path) < 150 for problem in problems)
+    assert perf_counter() - started < LIMIT_SECONDS
 
 
 def test_the_depth_may_be_chosen() -> None:

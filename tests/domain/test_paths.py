@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from karman_core.domain.paths import child, describe, join, spell
+from karman_core.domain.paths import child, describe, join, place, spell
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,13 @@ from karman_core.domain.paths import child, describe, join, spell
 )
 def test_a_path_is_spelled_as_in_python_and_javascript(path: tuple[str | int, ...], spelled: str) -> None:
     assert spell(path) == spelled
+
+
+def test_a_place_shows_the_beginning_of_long_keys() -> None:
+    assert place(("a", 0, "b")) == "a[0].b"
+    assert place(("k" * 128, 1, "k" * 129)) == f"{'k' * 128}[1].{'k' * 128}..."
+    assert child("a", "k" * 129) == f"a.{'k' * 128}..."
+    assert spell(("k" * 129,)) == "k" * 129
 
 
 def test_child_and_join_continue_a_path() -> None:
@@ -44,6 +51,7 @@ def test_child_and_join_continue_a_path() -> None:
             dict.fromkeys("abcdefghij"),
             "an object with the keys 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' and more",
         ),
+        ({"k" * 129: 1}, f"an object with the keys '{'k' * 128}...'"),
         (dt.date(2024, 1, 1), "a date"),
     ],
 )

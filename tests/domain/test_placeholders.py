@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from karman_core.domain.json_values import MAX_PROBLEMS
 from karman_core.domain.placeholders import (
     Many,
     One,
@@ -55,7 +56,7 @@ def test_a_reference_is_read_back_from_its_spelling(reference: Reference) -> Non
     template = parse(str(reference))
     assert template.value == Whole(reference)
     assert template.references == (reference,)
-    assert template.located == (("", reference),)
+    assert template.located == (((), reference),)
 
 
 @given(outputs, st.sampled_from(["", " ", "\n\t "]))
@@ -256,6 +257,17 @@ def test_all_missing_values_are_reported_at_once() -> None:
     with pytest.raises(Unresolved) as caught:
         template.resolve(lambda _: None)
     assert [problem.path for problem in caught.value.problems] == ["a", "b", "b"]
+
+
+def test_the_number_and_the_length_of_problems_are_bounded() -> None:
+    long = "k" * 300_000
+    with pytest.raises(PlaceholderError) as refused:
+        parse({long: ["${{"] * 100_000})
+    with pytest.raises(Unresolved) as unresolved:
+        parse({long: ["${{ store.k }}"] * 20_000}).resolve(lambda _: None)
+    for problems in (refused.value.problems, unresolved.value.problems):
+        assert len(problems) == MAX_PROBLEMS
+        assert problems[7].path == f"{'k' * 128}...[7]"
 
 
 def test_a_reference_tells_its_root_from_its_path() -> None:

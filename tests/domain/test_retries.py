@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from karman_core.domain.definition import RetryPolicy, RetryStrategy
 from karman_core.domain.retries import MAX_DELAY_MS, delay_ms, next_attempt
+from tests.domain.values import LIMIT_SECONDS
 
 policies = st.builds(
     RetryPolicy,
@@ -89,7 +90,7 @@ def test_the_cap_comes_after_the_jitter() -> None:
 def test_nothing_waits_for_more_than_a_year() -> None:
     for strategy in RetryStrategy:
         policy = RetryPolicy(strategy=strategy, backoff_factor=10**12, max_delay=10**13)
-        assert delay_ms(policy, 1000, 0.999) == MAX_DELAY_MS
+        assert delay_ms(policy, 1000, 0.999) == MAX_DELAY_MS == 31_536_000_000
 
 
 def test_huge_numbers_are_not_computed() -> None:
@@ -98,7 +99,7 @@ def test_huge_numbers_are_not_computed() -> None:
         policy = RetryPolicy(strategy=strategy, backoff_factor=10**4000, exponent=10**4000)
         assert delay_ms(policy, 10**9, 0.5) == MAX_DELAY_MS
     assert delay_ms(RetryPolicy(exponent=1), 10**9, 0.5) == 2_000
-    assert perf_counter() - started < 0.5
+    assert perf_counter() - started < LIMIT_SECONDS
 
 
 def test_retries_count_from_one() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -112,7 +112,7 @@ def places(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     return [(path, value), *(place for key, item in items for place in places(item, (*path, key)))]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(plain_values, st.data())
 def test_what_is_in_a_value_fits_the_schema_at_its_path(value: Any, data: st.DataObject) -> None:
     schema = data.draw(schemas_of(value))

@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 
 from karman_core.domain.definition import GraphDefinition
-from karman_core.domain.validation import MAX_NEXT_NODES, MAX_NODES, MAX_PROBLEMS, validate
+from karman_core.domain.json_values import MAX_PROBLEMS
+from karman_core.domain.validation import MAX_NEXT_NODES, MAX_NODES, validate
 from tests.domain.graphs import graph, node
 from tests.domain.nodes import TEXT, WHOLE, record, registered, registered_node
+from tests.domain.values import LIMIT_SECONDS
 
 NODES = registered(
     registered_node("N", record("n", t=TEXT, n=WHOLE), record(o=TEXT)),
     registered_node("Node", record(), record()),
 )
-
-
-LIMIT_SECONDS = 5
-"""Under coverage, on a busy machine; alone these take tenths of a second."""
 
 
 def codes(definition: GraphDefinition) -> list[tuple[str, str]]:
@@ -148,6 +146,16 @@ def test_hostile_graphs_are_judged_in_time() -> None:
         *(node(f"u{i}", unites=f"a{i}") for i in range(500)),
     )
     assert seconds(crossing, 499) < LIMIT_SECONDS
+
+
+def test_many_placeholders_are_judged_in_time() -> None:
+    def reading(*values: str) -> GraphDefinition:
+        inputs = {"t": "", "k" * 100_000: list(values)}
+        return graph(node("a", "b"), node("b", node_name="Open", inputs=inputs))
+
+    assert seconds(reading(*["${{ a.outputs }}"] * 40_000), MAX_PROBLEMS) < LIMIT_SECONDS
+    assert seconds(reading(*["${{ x.outputs.o }}"] * 40_000), MAX_PROBLEMS) < LIMIT_SECONDS
+    assert seconds(reading(*["${{ store.k }}", "1"] * 30_000), MAX_PROBLEMS) < LIMIT_SECONDS
 
 
 def test_what_few_functions_need_is_not_imported_by_all() -> None:

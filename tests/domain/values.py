@@ -6,6 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+LIMIT_SECONDS = 20
+"""For tests of what takes tenths of a second alone, on a busy machine under coverage: only what grows faster than its
+input breaks it."""
+
 texts = st.text(max_size=8)
 """Never half of a surrogate pair."""
 

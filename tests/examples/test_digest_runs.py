@@ -52,8 +52,8 @@ def test_the_numbers_are_right(folder: Path) -> None:
     }
     assert by_path["cats.md"]["reading_ease"] == round(206.835 - 1.015 * 12 / 5 - 84.6, 1)
     assert by_path["cats.md"]["sections"] == 2
-    assert [keyword["term"] for keyword in by_path["dogs.txt"]["keywords"]] == ["dogs", "bark", "eat", "meat"]
-    assert by_path["dogs.txt"]["nearest"] is None
+    assert [keyword["term"] for keyword in by_path["dogs.txt"]["keywords"]] == ["dogs", "bark", "meat", "eat"]
+    assert by_path["dogs.txt"]["nearest"]["path"] == "cats.md"  # they eat
     assert by_path["sub/tool.py"]["nearest"]["path"] == "sub/fish.rst"
     totals = report["totals"]
     assert totals["documents"] == 4

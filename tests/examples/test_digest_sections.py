@@ -96,6 +96,9 @@ def test_python() -> None:
 
 def test_python_that_does_not_parse_is_text() -> None:
     assert words("x.py", "def def: pass") == [("", "def def: pass")]
+    assert words("x.py", "x = \0") == [("", "x = \0")]
+    assert words("x.py", "x = " + "(" * 5000)[0][0] == ""
+    assert words("x.py", "-" * 100_000 + "x")[0][0] == ""
 
 
 def test_other_files_are_text() -> None:

@@ -11,6 +11,7 @@ from examples.document_digest.terms import (
     add_up,
     count_terms,
     document_frequencies,
+    fold_plurals,
     likenesses,
     top,
     weigh,
@@ -30,7 +31,20 @@ def test_terms_are_folded_and_stop_words_left_out() -> None:
         "strasse": 2,
     }
     assert count_terms("ﬁle FILE \uff46\uff49\uff4c\uff45") == {"file": 3}
+    assert count_terms("x" * 41) == {}
     assert count_terms("Это тест, тест") == {"это": 1, "тест": 2}
+
+
+def test_plurals_count_as_singulars_where_these_occur_in_any_document() -> None:
+    documents = [
+        {"node": 1, "nodes": 2, "branches": 1, "news": 1},
+        {"branch": 3, "aws": 1, "nodes": 1, "is": 1, "i": 1},
+    ]
+
+    assert fold_plurals(documents) == [
+        {"node": 3, "branch": 1, "news": 1},
+        {"branch": 3, "aws": 1, "node": 1, "is": 1, "i": 1},
+    ]
 
 
 def independent_weights(texts: tuple[str, ...]) -> list[dict[str, float]]:

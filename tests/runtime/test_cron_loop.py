@@ -8,7 +8,7 @@ import pytest
 from karman_core.domain.errors import InvalidInput, Throttled, Unavailable
 from karman_core.ports.timers import Schedule
 from karman_runtime.cron import CronLoop
-from tests.runtime.workers import eventually
+from tests.runtime.workers import MovedClock, eventually
 
 MINUTE = 60
 HOUR = 3_600
@@ -47,32 +47,11 @@ def schedule(cron: str, trigger: str = "t", *, timezone: str = "UTC", enabled: b
     return Schedule("default", "graph", trigger, cron, timezone, enabled=enabled)
 
 
-class MovedClock:
-    """Is moved in either direction, as people do with the clock of a machine."""
-
-    def __init__(self) -> None:
-        self.at_ms = START + 30_000
-        self._moved = asyncio.Event()
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-    async def sleep(self, seconds: float) -> None:
-        due_ms = self.at_ms + seconds * 1000
-        while self.at_ms < due_ms:
-            self._moved.clear()
-            await self._moved.wait()
-
-    def skip(self, seconds: float) -> None:
-        self.at_ms += round(seconds * 1000)
-        self._moved.set()
-
-
 class Setting:
     """A cron loop that began half a minute after midnight."""
 
     def __init__(self, *schedules: Schedule, catch_up_minutes: int = 60) -> None:
-        self.clock = MovedClock()
+        self.clock = MovedClock(START + 30_000)
         self.engine = FiringEngine()
         self.schedules = ListedSchedules(*schedules)
         self.loop = CronLoop(self.schedules, self.engine, self.clock, catch_up_minutes=catch_up_minutes)

@@ -5,18 +5,18 @@ import logging
 
 import pytest
 
-from karman._internal.testing.clock import SkippingClock
 from karman_core.domain.errors import Unavailable
 from karman_runtime.sweeper import sweep_forever
+from tests.runtime.workers import MovedClock, eventually
 
 
 class SweptEngine:
     def __init__(self) -> None:
-        self.began = asyncio.Queue[None]()
+        self.sweeps = 0
         self.faults: list[Exception] = []
 
     async def sweep(self) -> str:
-        self.began.put_nowait(None)
+        self.sweeps += 1
         if self.faults:
             raise self.faults.pop(0)
         return "swept"
@@ -24,14 +24,20 @@ class SweptEngine:
 
 async def test_it_sweeps_at_once_and_every_hour_whatever_fails(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    clock, engine = SkippingClock(), SweptEngine()
+    clock, engine = MovedClock(), SweptEngine()
     engine.faults = [Unavailable("no answer")]
     sweeping = asyncio.create_task(sweep_forever(engine, clock))
-    for _ in range(3):
-        await asyncio.wait_for(engine.began.get(), 10)
-        await asyncio.sleep(0.01)  # so that it sleeps when the clock is moved
-        clock.skip(3_600)
-    await asyncio.wait_for(engine.began.get(), 10)
+
+    async def swept(sweeps: int) -> None:
+        await eventually(lambda: engine.sweeps == sweeps and clock.sleepers == 1)
+
+    for sweeps in (1, 2, 3):
+        await swept(sweeps)
+        clock.skip(3_599)
+        await asyncio.sleep(0)
+        await swept(sweeps)
+        clock.skip(1)
+    await swept(4)
     sweeping.cancel()
 
     assert [record.message for record in caplog.records][:2] == ["sweep failed", "swept"]

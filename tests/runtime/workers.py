@@ -165,6 +165,32 @@ async def working(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait([task])
 
 
+class MovedClock:
+    """Is moved by the test alone, in either direction, as people do with the clock of a machine."""
+
+    def __init__(self, at_ms: int = 0) -> None:
+        self.at_ms = at_ms
+        self.sleepers = 0
+        self._moved = asyncio.Event()
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    async def sleep(self, seconds: float) -> None:
+        due_ms = self.at_ms + seconds * 1000
+        self.sleepers += 1
+        try:
+            while self.at_ms < due_ms:
+                self._moved.clear()
+                await self._moved.wait()
+        finally:
+            self.sleepers -= 1
+
+    def skip(self, seconds: float) -> None:
+        self.at_ms += round(seconds * 1000)
+        self._moved.set()
+
+
 class Gate:
     """Nodes that a test holds and lets go."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from karman_core.backends.embedded.items import decode
@@ -47,6 +48,10 @@ async def check(world: World, run_id: str, *, empty: bool = True) -> RunView:
     assert run.totals.turns == sum(record.turn for record in written.values()), run.totals
     assert run.totals.busy_ms == sum(record.busy_ms for record in written.values()), run.totals
     assert run.totals.write_units == sum(record.write_units for record in written.values()), run.totals
+    told = [published.event for published in world.backend.events.read() if published.event.detail["run_id"] == run_id]
+    assert told[-1].kind == f"run.{run.status.lower()}"
+    assert told[-1].id == f"{run_id}-{run.epoch}-{run.status}"
+    assert told[-1].detail["totals"] == asdict(run.totals)
     if empty:
         assert world.messages_left() == 0
     return run

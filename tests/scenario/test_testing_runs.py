@@ -274,6 +274,38 @@ def test_names_that_the_graph_does_not_have() -> None:
         fail("shout", times=0)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (
+            {"text": "no number"},
+            "invalid_output: The stub's output does not fit Page: number: Field required.",
+        ),
+        ("text", "invalid_output: The output is of type str"),
+        (KeyError, "invalid_output: The output is of type type"),
+        (lambda inputs: inputs["nothing"], "KeyError: 'nothing'"),
+    ],
+)
+def test_stubs_that_do_not_fit(outputs: Any, message: str) -> None:
+    result = run(digest(retry=Retry.never()), {"text": "a"}, stubs=[stub("split", outputs)])
+
+    result.assert_failed(match=message)
+    with pytest.raises(AssertionError, match="which does not hold 'something else'"):
+        result.assert_failed(match="something else")
+
+
+def test_the_tree_of_a_wide_run_shows_what_failed() -> None:
+    text = " ".join("abcdefghij" * 10)
+    failure = fail("shout", times=None, where=lambda inputs: inputs["number"] == 57)
+
+    failed = run(digest(retry=Retry.never()), {"text": text}, failures=[failure])
+    good = run(digest(), {"text": text})
+
+    assert "    [57] shout  FAILED\n" in failed.tree()
+    assert failed.tree().endswith("... and 100 states more")
+    assert good.tree().endswith("... and 42 states more")
+
+
 def test_inputs_that_do_not_fit() -> None:
     with pytest.raises(InvalidInput, match="text"):
         run(digest())

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_serializer
 
 from karman import Context, Next, Node, Prune, RequeueAfter, WaitFor, node
 from karman.testing import Awaiting, Errored, Pruned, Requeued, Succeeded, aexecute
@@ -226,6 +226,46 @@ async def test_what_json_cannot_hold_is_refused(value: object, message: str) -> 
     assert isinstance(outcome, Errored)
     assert (outcome.kind, outcome.retry) == ("invalid_output", False)
     assert message in outcome.message
+
+
+async def test_a_serializer_may_raise_anything() -> None:
+    class Odd(BaseModel):
+        value: int
+
+        @model_serializer
+        def write(self) -> dict[str, Any]:
+            raise OSError("no disk")
+
+    @node
+    async def give() -> Odd:
+        return Odd(value=1)
+
+    outcome = await aexecute(give)
+
+    assert isinstance(outcome, Errored)
+    assert (outcome.kind, outcome.retry) == ("invalid_output", False)
+    assert "no disk" in outcome.message
+
+
+async def test_an_async_iterator_that_is_no_generator() -> None:
+    class Count:
+        def __init__(self) -> None:
+            self.number = 0
+
+        def __aiter__(self) -> "Count":
+            return self
+
+        async def __anext__(self) -> int:
+            self.number += 1
+            if self.number > 2:
+                raise StopAsyncIteration
+            return self.number
+
+    @node
+    async def give() -> AsyncIterator[int]:
+        return Count()
+
+    assert await aexecute(give) == Succeeded(({"result": 1}, {"result": 2}))
 
 
 async def test_where_nan_stands_in_typed_fields() -> None:

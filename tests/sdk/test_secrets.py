@@ -23,7 +23,7 @@ class Asking(Node):
     class Secrets(BaseModel):
         api_key: str
         other: SecretStr = SecretStr("none")
-        renamed: str = Field(default="", alias="RENAMED_KEY")
+        renamed: str = Field(default="", validation_alias="RENAMED_KEY")
 
     async def execute(self) -> Outputs:
         key = self.secrets.api_key

@@ -17,6 +17,7 @@ MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 MAX_TRANSACTION_WRITES = 100
 MAX_PARTITION_KEY_BYTES = 2048
 MAX_SORT_KEY_BYTES = 1024
+MAX_NAME_BYTES = 65_535
 MAX_DEPTH = 32
 """DynamoDB: how deep lists and maps nest."""
 
@@ -38,7 +39,7 @@ _KEY_LIMITS = {
 # --- what is accepted -------------------------------------------------------------------------------------------------
 
 
-def plain(value: Value, depth: int = 0) -> Value:
+def plain(value: Value, depth: int = 1) -> Value:
     """A copy of the value in exactly the port's types (an enum of str becomes str), sharing nothing that can change.
 
     Raises:
@@ -61,6 +62,16 @@ def plain_number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"not a whole number: {type(value).__name__}")
     return _plain_int(value, 0)
+
+
+def plain_name(name: object) -> str:
+    """The name of an attribute; raises TypeError or ValueError for one that cannot be."""
+    if not isinstance(name, str):
+        raise TypeError(f"attributes are named by text, not by {type(name).__name__}")
+    text = _plain_str(name, 0)
+    if not text or len(text) > MAX_NAME_BYTES or _text_bytes(text) > MAX_NAME_BYTES:
+        raise ValueError(f"the name of an attribute has 1 to {MAX_NAME_BYTES} bytes")
+    return text
 
 
 def plain_item(item: Item) -> dict[str, Value]:
@@ -126,9 +137,7 @@ def _plain_map(value: Mapping[str, Any], depth: int) -> dict[str, Any]:
     inside = _deeper(depth)
     copy = {}
     for name, element in value.items():
-        if not isinstance(name, str):
-            raise TypeError(f"attributes are named by text, not by {type(name).__name__}")
-        copy[_plain_str(name, inside)] = plain(element, inside)
+        copy[plain_name(name)] = plain(element, inside)
     return copy
 
 

@@ -180,7 +180,6 @@ class RegisteredNode(Model):
         inputs_schema, outputs_schema: JSON Schemas of objects; outputs_schema is that of one output.
         secrets: names of the secrets it reads.
         timeout_seconds: of one attempt; None for the runtime's default.
-        choices: the node may choose among its next nodes (informative).
     """
 
     name: NodeName

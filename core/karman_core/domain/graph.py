@@ -50,6 +50,7 @@ class Graph:
     store_keys: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, int]
     before: tuple[int, ...]
+    loops: bool
 
     def unite_of(self, identifier: str) -> str | None:
         """Who unites the groups that this node opens."""
@@ -80,9 +81,11 @@ class Graph:
         return self.instances[identifier].retry_policy or self.definition.retry_policy
 
     def leads_to(self, identifier: str, wanted: frozenset[str]) -> bool:
-        """Whether a branch that goes on with `identifier` may come to a wanted node; loops are not looked into."""
+        """Whether a branch that goes on with `identifier` may come to a wanted node; with loops, it always may."""
+        if self.loops or identifier in wanted:
+            return True
         bit = 1 << self.numbers[identifier]
-        return identifier in wanted or any(self.before[self.numbers[name]] & bit for name in wanted)
+        return any(self.before[self.numbers[name]] & bit for name in wanted)
 
     def output_reads(self, identifier: str) -> tuple[OutputReference, ...]:
         """What the inputs of a node refer to in the outputs of others."""
@@ -116,6 +119,7 @@ def compile_graph(definition: GraphDefinition) -> Graph:
         store_keys={name: _store_keys(templates.values()) for name, templates in inputs.items()},
         numbers=shape.numbers,
         before=topology.ancestors(shape),
+        loops=any(instance.loops for instance in definition.nodes),
     )
 
 

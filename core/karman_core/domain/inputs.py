@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from karman_core.domain import placeholders, schemas
 from karman_core.domain.compatibility import compatible
 from karman_core.domain.definition import JSON, NodeInstance, RegisteredNode
 from karman_core.domain.errors import Problem
-from karman_core.domain.paths import Path, child, join
+from karman_core.domain.paths import Path, child, join, place
 from karman_core.domain.placeholders import Compiled, PlaceholderError, Template, Text, Whole
 from karman_core.domain.references import References, Source
 from karman_core.domain.registered import NodeKey, node_key
 from karman_core.domain.schema_values import check_value
 from karman_core.domain.schemas import Fields, Schema
 from karman_core.domain.wiring import quote
+
+MAX_COMPARISONS = 20_000
+"""Of parts of values with placeholders in one graph, a second or two; what is beyond is taken to fit."""
 
 _TEXT: Schema = {"type": "string"}
 
@@ -60,10 +62,13 @@ def missing_inputs(known: Fields, names: Mapping[str, JSON], path: str, node_nam
             yield Problem(child(path, name), "missing_input", f"'{node_name}' requires the input '{name}'.")
 
 
-@dataclass(frozen=True, slots=True)
 class _Check:
-    references: References
-    _known: dict[tuple[Source, NodeKey, Path], str | None] = field(default_factory=dict)
+    """The inputs of one definition. What one output and one input have been compared for is kept."""
+
+    def __init__(self, references: References) -> None:
+        self.references = references
+        self._known: dict[tuple[Source, NodeKey, Path], str | None] = {}
+        self._left = MAX_COMPARISONS
 
     def template(self, value: JSON, reader: str | None, path: str) -> tuple[Template | None, list[Problem]]:
         """A parsed value and what is wrong with its placeholders; no template if something is."""
@@ -74,10 +79,10 @@ class _Check:
                 Problem(join(path, found.path), found.code, found.message) for found in error.problems
             ]
         problems = []
-        for place, reference in template.located:
+        for inside, reference in template.located:
             fault = self.references.fault(reader, reference)
             if fault is not None:
-                problems.append(Problem(join(path, place), *fault))
+                problems.append(Problem(join(path, place(inside)), *fault))
         return (None if problems else template), problems
 
     def instance(self, instance: NodeInstance, path: str, *, root: bool) -> Iterator[Problem]:
@@ -92,36 +97,46 @@ class _Check:
             if not template.located:
                 literals[name] = value
             elif not _as_text(node, name, template):
-                yield from self._clashes(instance, node, template.value, (name,), child(path, name))
+                for where, reason in self._clashes(instance, node, template.value, (name,)):
+                    message = f"This does not fit the node: {reason}."
+                    yield Problem(join(path, place(where)), "incompatible_input", message)
         if node is not None:
             yield from _object_problems(instance, node, literals, path, root=root)
 
     def _clashes(
-        self, instance: NodeInstance, node: RegisteredNode, value: Compiled, path: Path, place: str
-    ) -> Iterator[Problem]:
-        """Where a value that holds placeholders cannot be what its node takes, from the outside in."""
+        self, instance: NodeInstance, node: RegisteredNode, value: Compiled, path: Path
+    ) -> Iterator[tuple[Path, str]]:
+        """Where and why a value that holds placeholders cannot be what its node takes, from the outside in."""
         reason = self._reason(instance, node, value, path)
         if reason is not None:
-            yield Problem(place, "incompatible_input", f"This does not fit the node: {reason}.")
+            yield path, reason
         elif isinstance(value, list):
             for i, item in enumerate(value):
-                yield from self._clashes(instance, node, item, (*path, i), child(place, i))
+                yield from self._clashes(instance, node, item, (*path, i))
         elif isinstance(value, dict):
             for key, item in value.items():
-                yield from self._clashes(instance, node, item, (*path, key), child(place, key))
+                yield from self._clashes(instance, node, item, (*path, key))
 
     def _reason(
         self, instance: NodeInstance, node: RegisteredNode, value: Compiled, path: Path
     ) -> str | None:
         if not isinstance(value, Whole):
-            return _mismatch(_shape(value), node, path)
+            return self._mismatch(_shape(value), node, path)
         source = self.references.source(instance.identifier, value.reference)
         if source is None:
             return None
         key = (source, node_key(instance), path)
         if key not in self._known:
-            self._known[key] = _mismatch(self.references.schema(source), node, path)
+            self._known[key] = self._mismatch(self.references.schema(source), node, path)
         return self._known[key]
+
+    def _mismatch(self, given: Schema, node: RegisteredNode, path: Path) -> str | None:
+        self._left -= 1
+        if self._left < 0:
+            return None
+        wanted = schemas.field_schema(node.inputs_schema, path)
+        # A field that the node does not know at all is reported as an unknown input.
+        return None if wanted is None else compatible(given, wanted)
 
 
 def _as_text(node: RegisteredNode, name: str, template: Template) -> bool:
@@ -130,12 +145,6 @@ def _as_text(node: RegisteredNode, name: str, template: Template) -> bool:
     return (
         isinstance(template.value, Whole) and field_schema is not None and schemas.accepts_text(field_schema)
     )
-
-
-def _mismatch(given: Schema, node: RegisteredNode, path: Path) -> str | None:
-    wanted = schemas.field_schema(node.inputs_schema, path)
-    # A field that the node does not know at all is reported as an unknown input.
-    return None if wanted is None else compatible(given, wanted)
 
 
 def _shape(value: Compiled) -> Schema:

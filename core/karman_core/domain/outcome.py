@@ -81,6 +81,7 @@ class Errored:
 
     Attributes:
         kind: class name of the error, or a stable code (`timeout`, `invalid_input`, `invalid_output`, ...).
+        bases: names of the classes that the error's class derives from; a policy may name one of them as non-retryable.
         retry: False when another attempt cannot help.
     """
 
@@ -88,6 +89,7 @@ class Errored:
     message: str
     traceback: str = ""
     retry: bool = True
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import InvalidGraph, Problem
-from karman_core.domain.json_values import MAX_DEPTH, json_problems
+from karman_core.domain.json_values import MAX_DEPTH, MAX_PROBLEMS, json_problems
 from karman_core.domain.shape_problems import shape_problem
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def parse_definition(data: object, *, name: str | None = None) -> GraphDefinitio
     try:
         definition = GraphDefinition.model_validate(_usual(data, name))
     except ValidationError as error:
-        found = [shape_problem(detail) for detail in error.errors(include_url=False, include_context=True)]
+        found = [shape_problem(detail) for detail in error.errors(include_url=False)[:MAX_PROBLEMS]]
         raise InvalidGraph("The graph has not the shape of a definition.", found) from None
     if name is not None and definition.name != name.strip():
         message = f"The graph is called '{definition.name}' here and '{name}' by the request."

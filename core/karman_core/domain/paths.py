@@ -16,26 +16,31 @@ Path: TypeAlias = tuple[Part, ...]
 """From the outside in; the empty path is the value itself."""
 
 _KEYS_SHOWN = 8
-
-
-def child(path: str, part: Part) -> str:
-    """The spelling of what is at `part` of the value at `path`."""
-    if isinstance(part, int):
-        return f"{path}[{part}]"
-    return f"{path}.{part}" if path else part
-
-
-def join(path: str, rest: str) -> str:
-    """The spelling of what is at `rest` of the value at `path`."""
-    return f"{path}.{rest}" if path and rest and not rest.startswith("[") else path + rest
+_MAX_KEY = 128
+"""Characters of a key that a problem shows: names are shorter, and what repeats a hostile key must not explode."""
 
 
 def spell(path: Path) -> str:
-    """The spelling of a whole path; empty for the value itself."""
-    spelled = ""
-    for part in path:
-        spelled = child(spelled, part)
-    return spelled
+    """The spelling of a path; empty for the value itself."""
+    spelled = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return spelled.removeprefix(".")
+
+
+def place(path: Path) -> str:
+    """The spelling of a path for a problem: of long keys only the beginning."""
+    return spell(tuple(part if isinstance(part, int) else _cut(part) for part in path))
+
+
+def child(path: str, part: Part) -> str:
+    """The place of what is at `part` of the value at a place."""
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return f"{path}.{_cut(part)}" if path else _cut(part)
+
+
+def join(path: str, rest: str) -> str:
+    """The place of what is at `rest` of the value at `path`; both are spelled already."""
+    return f"{path}.{rest}" if path and rest and not rest.startswith("[") else path + rest
 
 
 def describe(value: JSON) -> str:
@@ -60,5 +65,9 @@ def describe(value: JSON) -> str:
 def _keys(value: dict[str, JSON]) -> str:
     if not value:
         return "no keys"
-    shown = ", ".join(f"'{key}'" for key in list(value)[:_KEYS_SHOWN])
+    shown = ", ".join(f"'{_cut(str(key))}'" for key in list(value)[:_KEYS_SHOWN])
     return f"the keys {shown}" + (" and more" if len(value) > _KEYS_SHOWN else "")
+
+
+def _cut(key: str) -> str:
+    return key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}..."

@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 from karman_core.domain.definition import JSON, RESERVED_IDENTIFIER
 from karman_core.domain.errors import InvalidGraph, InvalidInput, Problem
-from karman_core.domain.json_values import MAX_DEPTH
-from karman_core.domain.paths import Part, Path, child, describe, spell
+from karman_core.domain.json_values import MAX_DEPTH, MAX_PROBLEMS
+from karman_core.domain.paths import Part, Path, describe, place, spell
 
 _OPEN, _CLOSE = "${{", "}}"
 _KEY = r"[^\s.\[\]{}\"']+"
@@ -114,6 +114,9 @@ class Whole:
     reference: Reference
 
 
+Faults: TypeAlias = list[tuple[Path, str, str]]
+"""Where, code and message of what is wrong; spelled out at the end, as a path can be much longer than its last part."""
+
 Compiled: TypeAlias = "Text | Whole | list[Compiled] | dict[str, Compiled] | str | int | float | None"
 """A parsed value: JSON in which each text that holds placeholders is a `Text` or a `Whole`."""
 
@@ -128,7 +131,7 @@ class Template:
     """
 
     value: Compiled
-    located: tuple[tuple[str, Reference], ...]
+    located: tuple[tuple[Path, Reference], ...]
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -141,10 +144,10 @@ class Template:
         Raises:
             Unresolved: with a problem for each placeholder whose value is not there.
         """
-        problems: list[Problem] = []
-        resolved = _resolve(self.value, "", lookup, problems)
-        if problems:
-            raise Unresolved("Some placeholders point to values that are not there.", problems)
+        faults: Faults = []
+        resolved = _resolve(self.value, (), lookup, faults)
+        if faults:
+            raise Unresolved("Some placeholders point to values that are not there.", _problems(faults))
         return resolved
 
 
@@ -154,47 +157,42 @@ def parse(value: JSON) -> Template:
     Raises:
         PlaceholderError: with a problem for each text that is wrong, or if the value nests too deep to be walked.
     """
-    located: list[tuple[str, Reference]] = []
-    problems: list[Problem] = []
-    compiled = _compile(value, "", MAX_DEPTH, located, problems)
-    if problems:
-        raise PlaceholderError("Some placeholders cannot be read.", problems)
+    located: list[tuple[Path, Reference]] = []
+    faults: Faults = []
+    compiled = _compile(value, (), located, faults)
+    if faults:
+        raise PlaceholderError("Some placeholders cannot be read.", _problems(faults))
     return Template(compiled, tuple(located))
+
+
+def _problems(faults: Faults) -> list[Problem]:
+    return [Problem(place(path), code, message) for path, code, message in faults[:MAX_PROBLEMS]]
 
 
 # --- parsing ----------------------------------------------------------------------------------------------------------
 
 
-def _compile(
-    value: JSON, path: str, levels: int, located: list[tuple[str, Reference]], problems: list[Problem]
-) -> Compiled:
+def _compile(value: JSON, path: Path, located: list[tuple[Path, Reference]], faults: Faults) -> Compiled:
     match value:
         case str():
-            return _compile_text(value, path, located, problems)
-        case list() | dict() if not levels:
-            problems.append(Problem(path, "too_deep", f"The value nests deeper than {MAX_DEPTH} levels."))
+            return _compile_text(value, path, located, faults)
+        case list() | dict() if len(path) == MAX_DEPTH:
+            faults.append((path, "too_deep", f"The value nests deeper than {MAX_DEPTH} levels."))
             return None
         case list():
-            return [
-                _compile(item, child(path, i), levels - 1, located, problems) for i, item in enumerate(value)
-            ]
+            return [_compile(item, (*path, i), located, faults) for i, item in enumerate(value)]
         case dict():
-            return {
-                key: _compile(item, child(path, key), levels - 1, located, problems)
-                for key, item in value.items()
-            }
+            return {key: _compile(item, (*path, key), located, faults) for key, item in value.items()}
         case _:
             return value  # type: ignore[no-any-return]
 
 
-def _compile_text(
-    text: str, path: str, located: list[tuple[str, Reference]], problems: list[Problem]
-) -> Compiled:
+def _compile_text(text: str, path: Path, located: list[tuple[Path, Reference]], faults: Faults) -> Compiled:
     parts: list[str | Reference] = []
     try:
         parts.extend(_split(text))
     except ValueError as error:
-        problems.append(Problem(path, "invalid_placeholder", str(error)))
+        faults.append((path, PlaceholderError.code, str(error)))
         return None
     references = [part for part in parts if not isinstance(part, str)]
     located.extend((path, reference) for reference in references)
@@ -247,19 +245,19 @@ def _parse_parts(body: str) -> list[Part]:
 # --- resolving --------------------------------------------------------------------------------------------------------
 
 
-def _resolve(value: Compiled, path: str, lookup: Lookup, problems: list[Problem]) -> JSON:
+def _resolve(value: Compiled, path: Path, lookup: Lookup, faults: Faults) -> JSON:
     match value:
         case Whole(reference):
-            return _value_of(reference, path, lookup, problems)
+            return _value_of(reference, path, lookup, faults)
         case Text(parts):
             return "".join(
-                part if isinstance(part, str) else as_text(_value_of(part, path, lookup, problems))
+                part if isinstance(part, str) else as_text(_value_of(part, path, lookup, faults))
                 for part in parts
             )
         case list():
-            return [_resolve(item, child(path, i), lookup, problems) for i, item in enumerate(value)]
+            return [_resolve(item, (*path, i), lookup, faults) for i, item in enumerate(value)]
         case dict():
-            return {key: _resolve(item, child(path, key), lookup, problems) for key, item in value.items()}
+            return {key: _resolve(item, (*path, key), lookup, faults) for key, item in value.items()}
         case _:
             return value
 
@@ -271,7 +269,7 @@ def as_text(value: JSON) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _value_of(reference: Reference, path: str, lookup: Lookup, problems: list[Problem]) -> JSON:
+def _value_of(reference: Reference, path: Path, lookup: Lookup, faults: Faults) -> JSON:
     try:
         match lookup(reference):
             case One(value):
@@ -280,7 +278,7 @@ def _value_of(reference: Reference, path: str, lookup: Lookup, problems: list[Pr
                 return [_follow(value, reference) for value in values]
         raise LookupError(f"{reference} has no value: {_missing(reference)}.")
     except LookupError as error:
-        problems.append(Problem(path, Unresolved.code, str(error.args[0])))
+        faults.append((path, Unresolved.code, str(error.args[0])))
         return None
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from karman_core.domain import definition
 from karman_core.domain.errors import Problem
-from karman_core.domain.paths import describe, spell
+from karman_core.domain.paths import describe, place
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -63,7 +63,7 @@ def shape_problem(detail: ErrorDetails) -> Problem:
     Codes: `missing_field`, `unknown_field`, `wrong_type`, and `invalid_value` for all else.
     """
     location = tuple(part for part in detail["loc"] if part != _KEY)
-    return Problem(spell(location), *_code_and_message(detail, location))
+    return Problem(place(location), *_code_and_message(detail, location))
 
 
 def _code_and_message(detail: ErrorDetails, location: tuple[int | str, ...]) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def _code_and_message(detail: ErrorDetails, location: tuple[int | str, ...]) -> 
 
 
 def _unknown(location: tuple[int | str, ...]) -> str:
-    name = str(location[-1])
+    name = place(location[-1:])
     holder = next((part for part in reversed(location[:-1]) if isinstance(part, str)), "")
     model = MODELS.get(holder, definition.GraphDefinition)
     close = difflib.get_close_matches(name, model.model_fields, n=1)

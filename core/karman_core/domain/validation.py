@@ -23,8 +23,6 @@ MAX_NEXT_NODES = 1_000
 MAX_BYTES = 1_000_000
 """Of the definition as JSON, without what is at its default."""
 
-MAX_PROBLEMS = 1_000
-
 
 def validate(definition: GraphDefinition, nodes: RegisteredNodes | None = None) -> tuple[Problem, ...]:
     """Everything that is wrong with a definition, at most 1,000 problems; empty if it can be run.
@@ -34,13 +32,13 @@ def validate(definition: GraphDefinition, nodes: RegisteredNodes | None = None) 
         nodes: the registered nodes that it names (`registered.node_keys`), for what needs their schemas; None to leave
             these checks out.
     """
-    problems = tuple(islice(_limits(definition), MAX_PROBLEMS))
+    problems = tuple(islice(_limits(definition), json_values.MAX_PROBLEMS))
     if problems:
         return problems
     wiring, wrong = examine(definition)
     declared = declaration_problems(wiring, nodes)
     inputs = input_problems(References.of(wiring, nodes))
-    return tuple(islice(chain(wrong, declared, inputs), MAX_PROBLEMS))
+    return tuple(islice(chain(wrong, declared, inputs), json_values.MAX_PROBLEMS))
 
 
 def _limits(definition: GraphDefinition) -> Iterator[Problem]:

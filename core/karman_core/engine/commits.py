@@ -121,11 +121,12 @@ class Committer:
     def _retry_after(self, graph: Graph, position: Position, ran: Ran) -> int | None:
         if not isinstance(ran.outcome, Errored):
             return None
+        policy = graph.retry_policy(position.identifier)
         return next_attempt(
-            graph.retry_policy(position.identifier),
+            policy,
             attempts_made=position.attempts + 1,
             error_kind=ran.outcome.kind,
-            retryable=ran.outcome.retry,
+            retryable=ran.outcome.retry and not set(ran.outcome.bases).intersection(policy.non_retryable),
             first_started_ms=position.first_ms or ran.started_ms,
             now_ms=ran.ended_ms,
             uniform=self._services.entropy.uniform(),

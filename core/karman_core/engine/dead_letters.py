@@ -11,7 +11,6 @@ from karman_core.engine.advancing import Advancer
 from karman_core.engine.commands import Commands
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
-from karman_core.engine.run_items import header_from_json
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.task import Task
@@ -64,9 +63,10 @@ class DeadLetters:
         return True
 
     async def _fail(self, queue: str, message: Advance) -> None:
-        if message.header is not None and not await self._lifecycle.begin(header_from_json(message.header)):
+        position = await self._lifecycle.first(message)
+        if position is None:
             return
-        run = message.position.run
+        run = position.run
         graph = await self._graphs.compiled(run.namespace, run.graph, run.version)
         task = Task(
             queue=queue,
@@ -77,4 +77,4 @@ class DeadLetters:
             stopping=lambda: False,
             dead=True,
         )
-        await self._advancer.advance(task, graph, message.position)
+        await self._advancer.advance(task, graph, position)

@@ -13,7 +13,6 @@ from karman_core.domain.registered import node_keys
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.domain.validation import validate
 from karman_core.engine.parts import Parts
-from karman_core.engine.run_items import header_from_json
 from karman_core.engine.secrets import scope
 from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
@@ -318,11 +317,10 @@ class Engine:
         stopping: Callable[[], bool],
         until_ms: int | None,
     ) -> None:
-        if message.header is not None and not await self._parts.lifecycle.begin(
-            header_from_json(message.header)
-        ):
+        position = await self._parts.lifecycle.first(message)
+        if position is None:
             return
-        run = message.position.run
+        run = position.run
         graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
         flagged = redelivered or message.again
         task = Task(
@@ -334,7 +332,7 @@ class Engine:
             stopping=stopping,
             until_ms=until_ms,
         )
-        await self._parts.advancer.advance(task, graph, message.position)
+        await self._parts.advancer.advance(task, graph, position)
 
     async def dead_letter(self, queue: str, message: Incoming) -> bool:
         """A message that was delivered too often: fail the state it stands at, and follow.

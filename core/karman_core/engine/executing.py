@@ -202,7 +202,7 @@ class Runner:
         finally:
             work.cancel()
             mark.cancel()
-            await asyncio.gather(mark, return_exceptions=True)
+            await asyncio.gather(work, mark, return_exceptions=True)
 
     async def _mark_later(self, position: Position) -> None:
         await self._services.clock.sleep(self._services.settings.running_record_seconds)

@@ -10,14 +10,18 @@ from karman_core.domain.messages import ALL_OUTPUTS, OutputRef, Position
 from karman_core.domain.placeholders import Many, One, OutputReference, Reference
 from karman_core.domain.schema_values import fit
 from karman_core.domain.schemas import field_schema
+from karman_core.engine import keys
 from karman_core.engine.outputs import Outputs, OutputStore, Place
+from karman_core.engine.payloads import unpack_object
+from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
 
 
 class InputResolver:
     """Resolves the inputs of a position."""
 
-    def __init__(self, outputs: OutputStore) -> None:
+    def __init__(self, services: Services, outputs: OutputStore) -> None:
+        self._services = services
         self._outputs = outputs
 
     async def resolve(
@@ -37,7 +41,7 @@ class InputResolver:
             Unresolved: a placeholder points to something that is not there.
         """
         templates = graph.inputs[position.identifier]
-        given = position.trigger_inputs or {}
+        given = await self._given(graph, position)
         reads = graph.output_reads(position.identifier)
         scalars = await self._scalars(graph, position, reads, local)
         lists = await self._lists(graph, position, reads)
@@ -59,6 +63,15 @@ class InputResolver:
                 fit(field_schema(node.inputs_schema, (name,)) or {}, value) if template.references else value
             )
         return {**resolved, **given}
+
+    async def _given(self, graph: Graph, position: Position) -> Mapping[str, JSON]:
+        """What the trigger gave the first node: on the first message; in the header for whoever comes back later."""
+        if position.identifier != graph.root:
+            return {}
+        if position.trigger_inputs is not None:
+            return position.trigger_inputs
+        item = await self._services.backend.table.get(keys.run(position.run.namespace, position.run.run_id))
+        return unpack_object(item.get("inputs") if item else None) or {}
 
     async def _scalars(
         self,

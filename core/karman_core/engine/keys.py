@@ -9,7 +9,7 @@
     {ns}#run#{run}#j#{branch}#{number}#{epoch}#{level}#{item}   join    a join item, a partition by itself
     {ns}#run#{run}#store              {key}                     the run's store
     {ns}#run#{run}#sig#{shard}        s#.. | w#..               signals sent, and states that wait for one
-    {ns}#run#{run}#park               {branch}#{number}#{turn}  work put aside while the run is paused
+    {ns}#run#{run}#park               {branch}#{number}#{turn}#{token}  work put aside while the run is paused
 
 State records of a wide fork spread over as many partitions as it has branches, and each join item has its own, so no
 partition takes more writes than one branch or 200 arrivals make. Signals of one name share a partition, because pairing

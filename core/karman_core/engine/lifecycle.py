@@ -7,18 +7,27 @@ a later delivery finds the change done: at least once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from karman_core.domain.branches import branch_text
 from karman_core.domain.decide import Ending
 from karman_core.domain.errors import ConditionFailed, NotFound
-from karman_core.domain.messages import Position, RunRef, decode_position, encode_position
+from karman_core.domain.messages import Advance, Position, RunRef, decode_position, encode_position
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine import keys
 from karman_core.engine.control import Controls, Flag
 from karman_core.engine.graphs import GraphStore
-from karman_core.engine.run_items import OPEN, Header, end_actions, new_header, open_in_epoch, read_header
+from karman_core.engine.run_items import (
+    OPEN,
+    Header,
+    end_actions,
+    header_from_json,
+    new_header,
+    open_in_epoch,
+    read_header,
+)
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
@@ -43,23 +52,35 @@ class Lifecycle:
             raise NotFound(f"There is no run '{run_id}' in namespace '{namespace}'.")
         return read_header(item)
 
-    async def begin(self, header: Header) -> bool:
+    async def begin(self, header: Header) -> Header | None:
         """Write the header and the store that the trigger gave, unless they are there.
 
         Returns:
-            False when the run exists for another request: the message that carries this header is to be dropped.
+            The header in the table, which may be another delivery's: two triggers of one key at once may have seen two
+            versions of the graph. None when the run exists for another request: the message that carries this header
+            is to be dropped.
         """
         run = header.run
         item = await self._services.backend.table.get(keys.run(run.namespace, run.run_id))
-        if item is not None:
-            return bool(item["request"] == header.request)
-        await RunStore(self._services, run.namespace, run.run_id, {}).begin(header.store or {})
-        try:
-            await self._services.backend.table.put(new_header(header), Absent())
-        except ConditionFailed as lost:
-            return lost.old is not None and lost.old["request"] == header.request
-        self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
-        return True
+        if item is None:
+            await RunStore(self._services, run.namespace, run.run_id, {}).begin(header.store or {})
+            item = new_header(header)
+            try:
+                await self._services.backend.table.put(item, Absent())
+            except ConditionFailed as lost:
+                item = lost.old
+            else:
+                self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
+        return read_header(item) if item is not None and item["request"] == header.request else None
+
+    async def first(self, message: Advance) -> Position | None:
+        """Where a message stands, its run begun if it is the first one; None when it is to be dropped."""
+        if message.header is None:
+            return message.position
+        begun = await self.begin(header_from_json(message.header))
+        if begun is None:
+            return None
+        return replace(message.position, run=replace(begun.run, epoch=message.position.run.epoch))
 
     async def finish(self, run: RunRef, ending: Ending, totals: Totals) -> None:
         """All branches have ended."""
@@ -113,7 +134,9 @@ class Lifecycle:
         run = position.run
         pk = keys.park(run.namespace, run.run_id)
         text = encode_position(position)
-        sk = f"{branch_text(position.branch)}#{position.number}#{position.turn}"
+        # A key of its own each time: a resume that is still under way deletes what it has sent, and nothing else.
+        token = self._services.entropy.token()
+        sk = f"{branch_text(position.branch)}#{position.number}#{position.turn}#{token}"
         await self._services.backend.table.put(
             {"pk": pk, "sk": sk, "position": text, "ttl": self._services.ttl()}
         )

@@ -50,70 +50,111 @@ class Parts:
     @classmethod
     def of(cls, services: Services) -> Self:
         """Put everything together over some ports."""
-        registry, graphs = NodeRegistry(services), GraphStore(services)
-        controls, outputs = Controls(services), OutputStore(services)
-        sender = Sender(services, registry, outputs)
-        lifecycle = Lifecycle(services, graphs, controls, sender)
-        walker = Walker(services, outputs)
-        failures = Failures(services, walker)
-        waits = Waits(services, graphs, sender)
+        base = _Base.of(services)
+        failures = Failures(services, base.walker)
         reopener = Reopener(
-            services, graphs=graphs, lifecycle=lifecycle, controls=controls, failures=failures, sender=sender
-        )
-        commands = Commands(lifecycle, waits, reopener)
-        runner = Runner(
             services,
-            registry=registry,
-            inputs=InputResolver(outputs),
-            secrets=SecretReader(services),
-            committer=Committer(services, outputs),
-            controls=controls,
-            sender=sender,
+            graphs=base.graphs,
+            lifecycle=base.lifecycle,
+            controls=base.controls,
+            failures=failures,
+            sender=base.sender,
         )
-        advancer = Advancer(
-            services,
-            runner=runner,
-            joiner=Joiner(services, lifecycle, controls, sender),
-            waits=waits,
-            sender=sender,
-            lifecycle=lifecycle,
-            controls=controls,
-        )
+        commands, advancer = Commands(base.lifecycle, base.waits, reopener), _advancer(services, base)
         return cls(
-            registry=registry,
-            graphs=graphs,
-            lifecycle=lifecycle,
-            sender=sender,
-            triggers=Triggers(services, graphs, registry, lifecycle, sender),
+            registry=base.registry,
+            graphs=base.graphs,
+            lifecycle=base.lifecycle,
+            sender=base.sender,
+            triggers=Triggers(services, base.graphs, base.registry, base.lifecycle, base.sender),
             advancer=advancer,
             commands=commands,
             dead_letters=DeadLetters(
                 services,
-                graphs=graphs,
-                lifecycle=lifecycle,
+                graphs=base.graphs,
+                lifecycle=base.lifecycle,
                 advancer=advancer,
                 commands=commands,
-                sender=sender,
+                sender=base.sender,
             ),
             reopener=reopener,
-            reader=Reader(
-                services,
-                graphs=graphs,
-                lifecycle=lifecycle,
-                outputs=outputs,
-                waits=waits,
-                walker=walker,
-                failures=failures,
-                results=Results(services, outputs, walker),
-            ),
-            sweeper=Sweeper(
-                services,
-                graphs=graphs,
-                lifecycle=lifecycle,
-                walker=walker,
-                failures=failures,
-                waits=waits,
-                prolonger=Prolonger(services, graphs, walker),
-                sender=sender,
-            ),
+            reader=_reader(services, base, failures),
+            sweeper=_sweeper(services, base, failures),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What several parts share."""
+
+    registry: NodeRegistry
+    graphs: GraphStore
+    controls: Controls
+    outputs: OutputStore
+    sender: Sender
+    lifecycle: Lifecycle
+    walker: Walker
+    waits: Waits
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        registry, graphs = NodeRegistry(services), GraphStore(services)
+        controls, outputs = Controls(services), OutputStore(services)
+        sender = Sender(services, registry, outputs)
+        return cls(
+            registry=registry,
+            graphs=graphs,
+            controls=controls,
+            outputs=outputs,
+            sender=sender,
+            lifecycle=Lifecycle(services, graphs, controls, sender),
+            walker=Walker(services, outputs),
+            waits=Waits(services, graphs, sender),
+        )
+
+
+def _advancer(services: Services, base: _Base) -> Advancer:
+    runner = Runner(
+        services,
+        registry=base.registry,
+        inputs=InputResolver(services, base.outputs),
+        secrets=SecretReader(services),
+        committer=Committer(services, base.outputs),
+        controls=base.controls,
+        sender=base.sender,
+    )
+    return Advancer(
+        services,
+        runner=runner,
+        joiner=Joiner(services, base.lifecycle, base.controls, base.sender),
+        waits=base.waits,
+        sender=base.sender,
+        lifecycle=base.lifecycle,
+        controls=base.controls,
+    )
+
+
+def _reader(services: Services, base: _Base, failures: Failures) -> Reader:
+    return Reader(
+        services,
+        graphs=base.graphs,
+        lifecycle=base.lifecycle,
+        outputs=base.outputs,
+        waits=base.waits,
+        walker=base.walker,
+        failures=failures,
+        results=Results(services, base.outputs, base.walker),
+    )
+
+
+def _sweeper(services: Services, base: _Base, failures: Failures) -> Sweeper:
+    return Sweeper(
+        services,
+        graphs=base.graphs,
+        lifecycle=base.lifecycle,
+        walker=base.walker,
+        failures=failures,
+        waits=base.waits,
+        prolonger=Prolonger(services, base.graphs, base.walker),
+        sender=base.sender,
+    )

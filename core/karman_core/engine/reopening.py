@@ -143,11 +143,4 @@ class Reopener:
             write_units=record.write_units,
             totals=Totals().minus(before),
         )
-        await self._sender.send_positions(graph, [await self._with_inputs(again)], again=True)
-
-    async def _with_inputs(self, position: Position) -> Position:
-        """The run's first state needs the trigger's inputs; they are in the header."""
-        if position.branch or position.number:
-            return position
-        header = await self._lifecycle.header(position.run.namespace, position.run.run_id)
-        return replace(position, trigger_inputs=header.inputs or {})
+        await self._sender.send_positions(graph, [again], again=True)

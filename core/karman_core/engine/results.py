@@ -1,6 +1,7 @@
 """The result of a run that has succeeded: the graph's declared outputs, or those of its first branch's last state.
 
-The unite of an ANY_SUCCESS group, which runs as one of the group's branches, counts as going on with the branch that forked.
+The unite of an ANY_SUCCESS group, which runs as one of the group's branches, counts as going on with the branch that
+forked.
 """
 
 from __future__ import annotations

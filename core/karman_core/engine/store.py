@@ -7,19 +7,22 @@ trigger's value comes back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from karman_core.domain.definition import JSON
-from karman_core.domain.errors import ConditionFailed
+from karman_core.domain.definition import JSON, STORE_KEY_PATTERN
+from karman_core.domain.errors import ConditionFailed, InvalidInput
 from karman_core.domain.outcome import StoreWrite
 from karman_core.domain.store import ABSENT, apply_writes
 from karman_core.engine import keys
 from karman_core.engine.payloads import pack, unpack
 from karman_core.engine.services import Services
 from karman_core.ports.table import Absent, Equals, Item, Key, Put, Query
+
+_KEY = re.compile(STORE_KEY_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,15 @@ class RunStore:
         """The conditional puts that make the changes, from the values as they are now.
 
         Raises:
-            InvalidInput: an increment of something that is no number, an append to something that is no list.
+            InvalidInput: a key that cannot be one, an increment of something that is no number, an append to something
+                that is no list.
         """
         changes = list(changes)
+        for change in changes:
+            if not _KEY.fullmatch(change.key):
+                raise InvalidInput(
+                    f"{change.key[:64]!r} is no store key: those have 1 to 128 characters, no dot and no whitespace."
+                )
         wanted = [self._key(change.key) for change in changes]
         items = await self.services.backend.table.batch_get(wanted)
         before = {key.sk: self._value(key.sk, items.get(key)) for key in wanted}

@@ -116,7 +116,7 @@ class Sweeper:
         async for visit in self._walker.walk(graph, self._walker.root(graph, header.run)):
             latest = max(latest, _moved_ms(visit))
             if len(positions) < _MOST_SENT and await self._open(visit):
-                positions.append(_sendable(visit, header))
+                positions.append(_sendable(visit))
         if self._services.clock.now_ms() - latest < quiet_ms:
             return 0
         await self._sender.send_positions(graph, positions, again=True)
@@ -158,11 +158,9 @@ def _moved_ms(visit: Visit) -> int:
     return max(record.started_ms, record.ended_ms, record.due_ms or 0) if record else 0
 
 
-def _sendable(visit: Visit, header: Header) -> Position:
+def _sendable(visit: Visit) -> Position:
     """The position as a message would have it: at an ended state, the turn before, so that it is followed again."""
     position, record = visit.position, visit.record
     if record is not None and not record.runnable:
         position = replace(position, turn=record.turn - 1)
-    if not position.branch and not position.number:
-        position = replace(position, trigger_inputs=header.inputs or {})
     return position

@@ -78,7 +78,8 @@ class Waits:
         while True:
             page = await self._services.backend.table.query(Query(pk, prefix=f"w#{name}#", cursor=cursor))
             for wait in page.items:
-                await self._match_one(wait, signals)
+                if wait["name"] == name:  # "go#" begins the keys of "go#on" too
+                    await self._match_one(wait, signals)
             cursor = page.cursor
             if cursor is None or not (signals or thorough):
                 return
@@ -115,7 +116,7 @@ class Waits:
         cursor = None
         while True:
             page = await self._services.backend.table.query(Query(pk, prefix=f"s#{name}#", cursor=cursor))
-            found += [item for item in page.items if "used" not in item]
+            found += [item for item in page.items if "used" not in item and item["name"] == name]
             cursor = page.cursor
             if cursor is None:
                 return found

@@ -64,7 +64,8 @@ class Declaration:
     def secret_names(self) -> tuple[str, ...]:
         """Names of the secrets that it reads: the fields' aliases where they have one."""
         fields = self.secrets.model_fields.items()
-        return tuple(field.alias or name for name, field in fields)
+        aliases = ((name, field.validation_alias) for name, field in fields)
+        return tuple(alias if isinstance(alias, str) else name for name, alias in aliases)
 
     @property
     def inputs_schema(self) -> dict[str, JSON]:

@@ -36,16 +36,19 @@ def errored(
     """
     if isinstance(error, Cancelled):
         return Errored("cancelled", "The node stopped because its execution was cancelled.", retry=False)
+    bases: tuple[str, ...]
     if isinstance(error, NodeFailure):
-        kind, retry = error.kind, error.retry
+        kind, retry, bases = error.kind, error.retry, ()
     else:
         kind, retry = type(error).__name__, not isinstance(error, (NonRetryable, *non_retryable))
+        bases = tuple(base.__name__ for base in type(error).__mro__[1:-1])
     values = tuple(secrets)
     return Errored(
         kind=kind,
         message=_shorten(scrub(_text_of(error), values)),
         traceback=_tail(scrub(_format(error), values)),
         retry=retry,
+        bases=bases,
     )
 
 

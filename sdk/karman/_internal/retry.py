@@ -25,8 +25,7 @@ class Retry:
     * `jitter`: "full" spreads each delay uniformly between 0 and itself, "equal" between half of it and itself.
     * `max_delay`: no delay is longer.
     * `max_elapsed`: no retry begins later than this after the first attempt began.
-    * `non_retryable`: error classes, or their names, after which no attempt is made. Their names are compared, so
-      subclasses are not included; a node's own `non_retryable` includes them.
+    * `non_retryable`: error classes, or their names, after which no attempt is made; subclasses are included.
 
     Each raises InvalidInput for values that make no policy.
     """

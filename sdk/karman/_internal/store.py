@@ -10,6 +10,7 @@ from typing import Any
 
 from karman._internal.journal import Journal
 from karman._internal.json_values import to_json
+from karman._internal.loops import on_loop
 from karman._internal.outcomes import Cancelled
 from karman.errors import InvalidInput
 from karman_core.domain.definition import JSON
@@ -50,7 +51,7 @@ class Store:
         Raises:
             InvalidInput: as `get`, and if called on the event loop, where it would wait for itself.
         """
-        if _on_loop():
+        if on_loop():
             raise InvalidInput("store.get_sync was called in an async node; use `await store.get(...)`.")
         writes = self._writes_to(_checked(key))
         return _replay(key, writes, None if _overwrites(writes) else self._read_from_thread(key), default)
@@ -98,14 +99,6 @@ class Store:
         if self._journal.stopped or self._loop.is_closed():
             raise Cancelled
         return asyncio.run_coroutine_threadsafe(_awaited(self._read(key)), self._loop).result()
-
-
-def _on_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _awaited(reading: Awaitable[JSON]) -> Coroutine[Any, Any, JSON]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-from karman_core.backends.values import check_keys, plain, plain_number
+from karman_core.backends.values import check_keys, plain, plain_name, plain_number
 from karman_core.ports.table import Action, Add, Append, Item, Key, Remove, Set, SetOnce, Value
 
 _KEYS = frozenset({"pk", "sk"})
@@ -24,7 +24,7 @@ def checked(actions: Sequence[Action]) -> list[Action]:
     for action in actions:
         if action.attribute in touched or action.attribute in _KEYS:
             raise ValueError(f"an update cannot change {action.attribute!r} twice, nor a key at all")
-        touched.add(action.attribute)
+        touched.add(plain_name(action.attribute))
     return [_plain_action(action) for action in actions]
 
 
@@ -62,7 +62,7 @@ def _plain_action(action: Action) -> Action:
                 action.attribute, plain(value) if isinstance(value, frozenset) else plain_number(value)
             )
         case Append():
-            return Append(action.attribute, tuple(plain(list(action.values), depth=1)))
+            return Append(action.attribute, tuple(plain(list(action.values))))
         case Remove():
             return action
     assert_never(action)

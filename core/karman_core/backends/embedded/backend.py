@@ -18,6 +18,9 @@ from karman_core.backends.embedded.timers import SQLiteTimers
 from karman_core.backends.embedded.wakeups import Wakeups
 from karman_core.ports.system import Clock, Entropy
 
+EVENT_RETENTION_MS = 30 * 86_400_000
+"""Thirty days, as long as the items of a run are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBackend:
@@ -80,6 +83,12 @@ class EmbeddedBackend:
             events=SQLiteEvents(database),
             database=database,
         )
+
+    def purge(self, now_ms: int) -> None:
+        """Remove what has had its time; to be called now and then, by whoever keeps the file open for long."""
+        self.table.purge_expired(now_ms)
+        self.queue.purge()
+        self.events.purge(now_ms - EVENT_RETENTION_MS)
 
     def close(self) -> None:
         """Close the file; nothing of the backend can be used afterwards."""

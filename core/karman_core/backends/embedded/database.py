@@ -17,13 +17,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from karman_core.backends.embedded import schema
 from karman_core.backends.embedded.failures import is_busy, translating
 from karman_core.domain.errors import BackendError
 
 Durability: TypeAlias = Literal["process", "power"]
+
+_T = TypeVar("_T")
 
 MEMORY: Final = ":memory:"
 
@@ -60,12 +62,7 @@ class Database:
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         with translating(path):
-            self._writer = self._connect(wait_seconds=0)
-            try:
-                self._patiently(self._prepare)
-            except BaseException:
-                self._writer.close()
-                raise
+            self._writer = self._patiently(self._open_writer)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -126,35 +123,44 @@ class Database:
         connection = sqlite3.connect(
             self.path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
         )
-        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durability == 'power' else 'NORMAL'}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        connection.execute("PRAGMA temp_store = MEMORY")
+        try:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durability == 'power' else 'NORMAL'}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _open_writer(self) -> sqlite3.Connection:
+        connection = self._connect(wait_seconds=0)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _begin(self) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
 
-    def _prepare(self) -> None:
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         """Switch to a write-ahead log, with which readers do not wait for the writer, and make the tables."""
         is_new = not schema.is_current(
-            self._writer, self.path
+            connection, self.path
         )  # before anything is changed in a stranger's file
         if not self.in_memory:
-            mode = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal":
                 raise BackendError(f"{self.path} cannot have a write-ahead log; is it on a network drive?")
         if is_new:
-            self._begin()
-            try:
-                if not schema.is_current(self._writer, self.path):  # another process may have been quicker
-                    schema.create(self._writer)
-                self._writer.execute("COMMIT")
-            finally:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            if not schema.is_current(connection, self.path):  # another process may have been quicker
+                schema.create(connection)
+            connection.execute("COMMIT")
 
-    def _patiently(self, attempt: Callable[[], None]) -> None:
+    def _patiently(self, attempt: Callable[[], _T]) -> _T:
         """Repeat an attempt while another process holds the lock; SQLite's own waiting naps up to 100 ms at a time."""
         waited = 0.0
         while True:

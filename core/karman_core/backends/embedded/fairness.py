@@ -58,8 +58,11 @@ class Ranks:
         self._connection.executemany(_SET_RANK, [(self._queue_id, *entry) for entry in self._last.items()])
 
 
-def forget_served(connection: sqlite3.Connection, queue_id: int) -> None:
-    """Remove what is kept of groups that have nothing left in the queue; for queues that are never empty."""
-    lowest = connection.execute(_LOWEST_RANK, (queue_id,)).fetchone()[0]
-    if lowest is not None:
-        connection.execute(_FORGET_SERVED, (queue_id, lowest))
+def forget_served(connection: sqlite3.Connection) -> None:
+    """Remove what is kept of groups that have nothing left in their queue."""
+    for (queue_id,) in connection.execute("SELECT DISTINCT queue FROM fair_groups").fetchall():
+        lowest = connection.execute(_LOWEST_RANK, (queue_id,)).fetchone()[0]
+        if lowest is None:
+            connection.execute(_FORGET, (queue_id,))
+        else:
+            connection.execute(_FORGET_SERVED, (queue_id, lowest))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from karman_core.backends.embedded.database import Database
-from karman_core.backends.embedded.fairness import Ranks, choose
+from karman_core.backends.embedded.fairness import Ranks, choose, forget_served
 from karman_core.backends.embedded.wakeups import Wakeups
 from karman_core.backends.limits import MAX_RECEIVE, check_lease, check_messages, check_receive
 from karman_core.domain.errors import NotFound
@@ -181,6 +181,11 @@ class SQLiteQueue:
         queue_id = self._id(queue)
         with self._database.write() as connection:
             return connection.execute("DELETE FROM dead_letters WHERE queue = ?", (queue_id,)).rowcount
+
+    def purge(self) -> None:
+        """Forget the fair groups that have no messages left, which queues that are never empty would gather."""
+        with self._database.write() as connection:
+            forget_served(connection)
 
     def _id(self, queue: str) -> int:
         known = self._ids.get(queue)

@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import stat
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from karman_core.backends.embedded.database import Database
 from karman_core.backends.system import random_bytes
@@ -66,28 +67,19 @@ class KeyFileSeal:
 
     def open(self, scope: str, name: str, sealed: bytes) -> str:
         """Raises BackendError if it was sealed with another key or for another place."""
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - only who has secrets needs the package
-
+        cipher = self._loaded()
+        invalid_tag: type[Exception] = _cryptography("exceptions").InvalidTag
         try:
-            return (
-                self._loaded()
-                .decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _place(scope, name))
-                .decode()
-            )
-        except (InvalidTag, ValueError) as error:  # ValueError: too short to have a nonce
+            return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _place(scope, name)).decode()
+        except (invalid_tag, ValueError) as error:  # ValueError: too short to have a nonce
             raise BackendError(
                 f"the secret {name!r} of {scope!r} does not open with the key in {self._path}; set it again"
             ) from error
 
     def _loaded(self) -> AESGCM:
         if self._cipher is None:
-            try:
-                from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
-            except ImportError as error:
-                raise BackendError(
-                    "secrets need the package cryptography: pip install 'karman[worker]'"
-                ) from error
-            self._cipher = AESGCM(self._key())
+            aead = _cryptography("hazmat.primitives.ciphers.aead")
+            self._cipher = aead.AESGCM(self._key())
         return self._cipher
 
     def _key(self) -> bytes:
@@ -150,3 +142,11 @@ class KeyFileSeal:
 
 def _place(scope: str, name: str) -> bytes:
     return json.dumps([scope, name]).encode()
+
+
+def _cryptography(module: str) -> Any:  # noqa: ANN401 - a module
+    """A module of `cryptography`, loaded when it is used: who keeps no secrets in a file need not install it."""
+    try:
+        return import_module(f"cryptography.{module}")
+    except ImportError as error:
+        raise BackendError("secrets need the package cryptography: pip install 'karman[worker]'") from error

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+from karman._internal.loops import on_loop
 from karman.errors import KarmanError
 
 P = ParamSpec("P")
@@ -21,12 +22,9 @@ def synchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(function(*args, **kwargs))
-        raise KarmanError(
-            f"An event loop is running already; in an async test write `await {function.__name__}(...)`."
-        )
+        if on_loop():
+            instead = f"await {function.__name__}(...)"
+            raise KarmanError(f"An event loop is running already; in an async test write `{instead}`.")
+        return asyncio.run(function(*args, **kwargs))
 
     return run
