@@ -13,8 +13,10 @@ from karman_runtime.settings import Settings
 USUAL = Path(".karman") / "karman.db"
 
 
-def existing_database(given: Path | None, settings: Settings) -> Path:
-    """The database of a command that needs one. Raises NotFound."""
+def existing_database(given: Path | None, settings: Settings) -> Path | None:
+    """The database of a command that needs one; None for a deployment. Raises NotFound."""
+    if settings.backend == "aws" and given is None:
+        return None
     path = given or settings.db or USUAL
     if path.is_file():
         return path

@@ -73,3 +73,50 @@ GraphTarget = Annotated[
         help="A Python file, a module, or a YAML or JSON graph; GRAPH where there are several.",
     ),
 ]
+OptionalTarget = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE_OR_MODULE[:GRAPH]",
+        help="A Python file, a module, or a YAML or JSON graph; GRAPH where there are several.",
+    ),
+]
+Modules = Annotated[
+    list[str], typer.Argument(metavar="MODULE...", help="Python files, modules, or YAML or JSON graphs.")
+]
+RunDb = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        metavar="FILE",
+        dir_okay=False,
+        help="Keep the run in this database. Default: $KARMAN_DB, else a temporary one.",
+    ),
+]
+DevDb = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        metavar="FILE",
+        dir_okay=False,
+        help="The database, made if missing. Default: $KARMAN_DB, else .karman/karman.db.",
+    ),
+]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The run's deadline.")
+]
+Delay = Annotated[float, typer.Option("--delay", metavar="SECONDS", min=0, help="Start so much later.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors only.")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime", metavar="NAME", help="The runtime's name. Default: $KARMAN_RUNTIME, else one a module."
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", metavar="KEY", help="The same key again finds the same run."),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")]

@@ -32,6 +32,15 @@ GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Manners:
+    """How the end of the run is told."""
+
+    quiet: bool
+    as_json: bool
+    traceback: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """The options of the command, but for what the run is given."""
 
@@ -41,9 +50,7 @@ class Request:
     resume: str | None
     concurrency: int
     namespace: str | None
-    quiet: bool
-    as_json: bool
-    traceback: bool
+    manners: Manners
 
     def where(self, database: Path) -> tuple[str, ...]:
         """Options that lead another command to the same runs."""
@@ -104,9 +111,9 @@ async def _start(request: Request, start: Start, settings: Settings, place: _Pla
     return conclude(
         outcome.run,
         failed,
-        as_json=request.as_json,
-        quiet=request.quiet,
-        traceback=request.traceback or settings.debug,
+        as_json=request.manners.as_json,
+        quiet=request.manners.quiet,
+        traceback=request.manners.traceback or settings.debug,
         go_on=go_on,
     )
 
@@ -128,7 +135,7 @@ async def _resume(request: Request, run_id: str, settings: Settings, database: P
         run = await assembly.engine.get_run(settings.namespace, run_id)
         interrupted = False
         if not run.ended:
-            if not request.quiet:
+            if not request.manners.quiet:
                 note(
                     f"going on with run {run_id}; work of a process that was killed is taken over after its lease"
                 )
@@ -139,9 +146,9 @@ async def _resume(request: Request, run_id: str, settings: Settings, database: P
     return conclude(
         run,
         failed,
-        as_json=request.as_json,
-        quiet=request.quiet,
-        traceback=request.traceback or settings.debug,
+        as_json=request.manners.as_json,
+        quiet=request.manners.quiet,
+        traceback=request.manners.traceback or settings.debug,
         go_on=_go_on(request, run_id, database) if interrupted else None,
     )
 
@@ -182,7 +189,7 @@ def _manner(request: Request, settings: Settings, database: Path, grace_seconds:
         runtime=settings.runtime,
         concurrency=request.concurrency,
         grace_seconds=grace_seconds,
-        quiet=request.quiet,
+        quiet=request.manners.quiet,
         where=request.where(database),
     )
 

@@ -49,6 +49,11 @@ def json_or_text(text: str) -> JSON:
         return text
 
 
+def json_values(arguments: Sequence[str] | None, option: str) -> dict[str, JSON]:
+    """`key=value` arguments by key, values as JSON where they are. Raises BadParameter."""
+    return {key: json_or_text(value) for key, value in pairs(arguments, option).items()}
+
+
 def fitted(typed: Mapping[str, str], schema: Mapping[str, JSON]) -> dict[str, JSON]:
     """Typed values as JSON, or as text where only that fits the field's schema (`5` for a string field).
 
@@ -69,11 +74,13 @@ def _fit(text: str, key: str, schema: Mapping[str, JSON]) -> JSON:
     return text if not validator.is_valid(value) and validator.is_valid(text) else value
 
 
-def read_object(path: Path) -> dict[str, JSON]:
-    """A JSON or YAML object from a file, or from stdin for `-`. Raises BadParameter."""
+def read_object(path: Path | None) -> dict[str, JSON]:
+    """A JSON or YAML object from a file, from stdin for `-`, or none. Raises BadParameter."""
     from karman_core.domain.errors import InvalidGraph
     from karman_core.domain.parsing import load_text
 
+    if path is None:
+        return {}
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
         content = load_text(text, "json" if path.suffix == ".json" else "yaml")

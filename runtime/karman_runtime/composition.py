@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from karman._internal.execution import NodeExecutor
 from karman._internal.functions import NodeLike
@@ -19,10 +20,41 @@ from karman_runtime.cron import CronLoop
 from karman_runtime.settings import Settings
 from karman_runtime.worker import Worker
 
-MAX_RECEIVES = 30
-"""More than the engine's crash limit, which ends the states that can be blamed."""
+if TYPE_CHECKING:
+    from karman_core.backends.aws import AwsSettings
 
 DEFAULT_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What a worker does differently on the two backends.
+
+    Attributes:
+        lease_seconds: on one machine it need not outlast a slow network, and work of a killed process is taken over
+            sooner.
+        finishes_receives: SQS goes on with a receive whose caller was cancelled, and what it gets would be hidden until
+            the lease ends.
+        max_receives: more than the engine's crash limit, which ends the states that can be blamed. SQS moves dead
+            messages by itself.
+        has_scheduler: whether cron and the hourly sweep are somebody else's.
+    """
+
+    lease_seconds: int
+    finishes_receives: bool
+    max_receives: int | None
+    has_scheduler: bool
+
+
+HABITS = {
+    "embedded": Habits(lease_seconds=15, finishes_receives=False, max_receives=30, has_scheduler=False),
+    "aws": Habits(
+        lease_seconds=EngineSettings().lease_seconds,
+        finishes_receives=True,
+        max_receives=None,
+        has_scheduler=True,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +64,8 @@ class Assembly:
     backend: Backend
     engine: Engine
     executor: NodeExecutor
-    settings: EngineSettings
     clock: Clock
+    habits: Habits
 
     def worker(self, queues: Sequence[str], *, concurrency: int = 16, grace_seconds: float = 30.0) -> Worker:
         """A worker on task queues that exist."""
@@ -43,9 +75,10 @@ class Assembly:
             queues,
             clock=self.clock,
             concurrency=max(concurrency, len(queues)),
-            lease_seconds=self.settings.lease_seconds,
+            lease_seconds=self.habits.lease_seconds,
             grace_seconds=grace_seconds,
-            max_receives=MAX_RECEIVES,
+            max_receives=self.habits.max_receives,
+            finishes_receives=self.habits.finishes_receives,
         )
 
     def cron(self) -> CronLoop:
@@ -75,9 +108,11 @@ def assembled(
         BackendError: the backend cannot be opened.
     """
     clock, entropy = SystemClock(), SystemEntropy()
+    habits = HABITS[settings.backend]
+    if settings.lease_seconds is not None:
+        habits = replace(habits, lease_seconds=settings.lease_seconds)
     backend = _open(settings, database, clock, entropy)
     executor = NodeExecutor(nodes, threads=max(DEFAULT_THREADS, concurrency), clock=clock)
-    engine_settings = replace(EngineSettings(), lease_seconds=settings.lease_seconds)
     try:
         engine = Engine(
             backend,
@@ -85,19 +120,34 @@ def assembled(
             entropy=entropy,
             executor=executor,
             observer=observer,
-            settings=engine_settings,
+            settings=replace(EngineSettings(), lease_seconds=habits.lease_seconds),
         )
-        yield Assembly(backend, engine, executor, engine_settings, clock)
+        yield Assembly(backend, engine, executor, clock, habits)
     finally:
         executor.close()
         backend.close()
 
 
 def _open(settings: Settings, database: Path | None, clock: Clock, entropy: Entropy) -> Backend:
+    # Each backend is imported where it is opened: a worker on AWS needs no SQLite, and one on SQLite no boto3.
     if settings.backend == "aws":
-        raise InvalidRequest("KARMAN_BACKEND=aws is not supported by this command yet; unset it.")
+        from karman_core.backends.aws import AwsBackend  # noqa: PLC0415
+
+        return AwsBackend.open(_aws_settings(settings), clock=clock, entropy=entropy)
     if database is None:
         raise InvalidRequest("Name the database file: --db FILE, or KARMAN_DB.")
-    from karman_core.backends.embedded import EmbeddedBackend  # noqa: PLC0415  a worker on AWS needs no SQLite
+    from karman_core.backends.embedded import EmbeddedBackend  # noqa: PLC0415
 
     return EmbeddedBackend.open(database, clock=clock, entropy=entropy)
+
+
+def _aws_settings(settings: Settings) -> AwsSettings:
+    from karman_core.backends.aws import AwsSettings  # noqa: PLC0415
+
+    if settings.table is None:
+        raise InvalidRequest(
+            "KARMAN_BACKEND=aws needs the outputs of the deployment: KARMAN_TABLE is not set."
+        )
+    named = {field.name for field in fields(AwsSettings)}
+    given = settings.model_dump(include=named)
+    return AwsSettings(table_name=settings.table, **given)

@@ -23,10 +23,10 @@ class Settings(BaseModel):
         db: the embedded backend's database file.
         namespace: whose graphs and runs commands work on.
         runtime: the name under which local workers register nodes; by default one for each module.
-        lease_seconds: how long work of a worker that was killed waits for the next one. On one machine it need not
-            outlast a slow network, so it is shorter than the engine's default.
+        lease_seconds: how long work of a worker that was killed waits for the next one; None for the backend's usual.
         debug: show tracebacks of errors that are normally one line.
         log_level: of Karman's and the nodes' log lines on stderr.
+        table: the DynamoDB table of a deployment; this and what follows are outputs of its stack, see AwsSettings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,9 +35,22 @@ class Settings(BaseModel):
     db: Path | None = None
     namespace: str = Field(default="default", pattern=NAME_PATTERN)
     runtime: str | None = Field(default=None, pattern=NAME_PATTERN)
-    lease_seconds: int = Field(default=15, ge=1, le=43_200)
+    lease_seconds: int | None = Field(default=None, ge=1, le=43_200)
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    table: str | None = None
+    prefix: str = "karman"
+    region: str | None = None
+    endpoint: str | None = None
+    bucket: str = ""
+    event_bus: str = "default"
+    timer_group: str = "default"
+    schedule_group: str = "default"
+    scheduler_role_arn: str = ""
+    cron_target_arn: str = ""
+    scheduler_dead_letter_arn: str | None = None
+    secrets_key_id: str | None = None
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -95,6 +95,7 @@ class Worker:
         grace_seconds: float = 30.0,
         wait_seconds: float = 20.0,
         max_receives: int | None = None,
+        finishes_receives: bool = False,
     ) -> None:
         """Make a worker.
 
@@ -107,6 +108,8 @@ class Worker:
             lease_seconds: how long a message stays hidden after this worker dies.
             grace_seconds: how long running nodes may take to finish once the worker stops.
             wait_seconds: how long one receive waits for a message (at most 20).
+            finishes_receives: when stopping, wait for receives under way, and give back what they get; for queues that
+                go on with a receive whose caller was cancelled.
             max_receives: a message that was received more often is dead; None where the queue itself sees to that.
         """
         if not queues or concurrency < len(queues):
@@ -119,6 +122,8 @@ class Worker:
         self._wait_seconds = wait_seconds
         self._lease_seconds = lease_seconds
         self._max_receives = max_receives
+        self._finishes_receives = finishes_receives
+        self._unfinished: set[asyncio.Task[None]] = set()
         self._slots = Slots(concurrency)
         self._leases = Leases(queue, clock, lease_seconds)
         self._deletions = Deletions(queue, clock)
@@ -175,7 +180,7 @@ class Worker:
             await _cancel([*receivers, stopped])
             await self._drain()
             self._deletions.close()
-            await asyncio.wait([deleting])
+            await asyncio.wait([deleting, *self._unfinished])
             await _cancel([heartbeat, until])
         for task in all_tasks:
             if not task.cancelled():
@@ -228,9 +233,7 @@ class Worker:
         try:
             if self.stopping():
                 return 0
-            messages = await self._queue.receive(
-                queue, limit=slots, wait_seconds=wait_seconds, lease_seconds=self._lease_seconds
-            )
+            messages = await self._messages(queue, slots, wait_seconds)
             self._last_receive_ms = self._clock.now_ms()
             self._received += len(messages)
             for message in messages:
@@ -240,6 +243,30 @@ class Worker:
         finally:
             self._slots.release(slots - taken)
         return taken
+
+    async def _messages(self, queue: str, limit: int, wait_seconds: float) -> list[Incoming]:
+        receiving = asyncio.create_task(
+            self._queue.receive(
+                queue, limit=limit, wait_seconds=wait_seconds, lease_seconds=self._lease_seconds
+            )
+        )
+        try:
+            return await asyncio.shield(receiving)
+        except asyncio.CancelledError:
+            if self._finishes_receives:
+                self._unfinished.add(asyncio.create_task(self._return(queue, receiving)))
+            else:
+                receiving.cancel()
+            raise
+
+    async def _return(self, queue: str, receiving: asyncio.Task[list[Incoming]]) -> None:
+        """Give back what a receive got after the worker was stopped."""
+        try:
+            messages = await receiving
+            if messages:
+                await self._queue.extend(queue, [message.receipt for message in messages], 0)
+        except KarmanError as error:
+            logger.warning("messages not returned", extra={"queue": queue, "error": str(error)})
 
     # --- working ------------------------------------------------------------------------------------------------------
 

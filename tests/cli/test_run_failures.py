@@ -115,8 +115,7 @@ def test_with_json_the_problems_of_a_graph_are_data() -> None:
         (["empty.py"], "error: empty.py has no graph; "),
         (
             ["broken.py"],
-            "error: broken.py cannot be imported: NameError: name 'nope' is not defined\n"
-            "  broken.py, line 2\n    nope()\n",
+            "broken.py cannot be imported: NameError: name 'nope' is not defined\n  broken.py, line 2\n    nope()\n",
         ),
         (["two.py"], "error: two.py has 2 graphs; name one of them: two.py:graph"),
         ([], "name a file or a module with a graph"),

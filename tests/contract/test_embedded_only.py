@@ -16,7 +16,7 @@ from karman_core.backends.embedded import MEMORY, Durability, EmbeddedBackend
 from karman_core.backends.system import SystemClock, SystemEntropy
 from karman_core.domain.errors import BackendError, KarmanError, Throttled, Unavailable
 from karman_core.ports.queue import Outgoing
-from karman_core.ports.table import Add, Key, Query
+from karman_core.ports.table import Add, Key, Query, Set
 from tests.contract.embedded_writer import QUEUE
 
 
@@ -274,6 +274,11 @@ def test_a_forked_process_has_to_open_it_again(backend: EmbeddedBackend) -> None
             os._exit(0 if "forked" in error.message else 2)
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+async def test_an_attribute_without_a_name_is_refused(backend: EmbeddedBackend) -> None:
+    with pytest.raises(ValueError, match="name of an attribute"):
+        await backend.table.update(Key("p", "s"), [Set("", 1)])
 
 
 async def test_items_expire_when_they_are_purged(backend: EmbeddedBackend) -> None:

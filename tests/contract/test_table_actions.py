@@ -182,7 +182,6 @@ MALFORMED: dict[str, tuple[type[Exception], list[Action]]] = {
     "set_tuple": (TypeError, [Set("a", (1, 2))]),
     "set_number_of_39_digits": (ValueError, [Set("a", 10**38)]),
     "index_key_of_wrong_type": (ValueError, [Set("by_time_pk", 5), Set("by_time_sk", "x")]),
-    "empty_name": (ValueError, [Set("", 1)]),
     "index_key_empty": (ValueError, [Set("by_time_pk", "x"), Set("by_time_sk", "")]),
 }
 

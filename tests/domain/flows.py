@@ -87,7 +87,8 @@ class _Sketch:
 def definitions(draw: st.DrawFn, max_nodes: int = 8, *, loops: bool = True) -> GraphDefinition:
     """Any small valid definition."""
     sketch = _Sketch(draw, max_nodes - 1)
-    sketch.series(sketch.fresh(), 3)
+    root = sketch.fresh()
+    sketch.block(root, 3) if draw(st.booleans()) else sketch.group(root, 2)
     bare = sketch.definition({}, {})
     found, shape = groups.analyse(bare), topology.build(bare)
     before = {

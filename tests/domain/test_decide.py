@@ -108,7 +108,9 @@ def test_a_success_is_followed_by_each_output_with_each_next_node(
     uniting = {other.unites.identifier: name for name, other in compiled.instances.items() if other.unites}
     followers = [record.chosen] if record.chosen else instance.next_nodes
     starts = [name for name in followers if name not in uniting.values()]
-    branches = [(output, start) for output in range(max(1, record.width)) for start in starts]
+    united = record.identifier in uniting and record.chosen not in {loop.to for loop in instance.loops}
+    outputs = record.width if united else max(1, record.width)
+    branches = [(output, start) for output in range(outputs) for start in starts]
     match decide(compiled, record):
         case GoOn(identifier, looping):
             assert [start for _, start in branches] == [identifier]

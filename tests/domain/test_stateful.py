@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import pytest
 from hypothesis import Phase, event, note, settings
@@ -10,8 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -20,7 +19,6 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Position
 from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Succeeded
 from karman_core.domain.positions import loop_edge
-from karman_core.domain.transitions import StateStatus
 from tests.domain.flows import flows
 from tests.domain.interpreter import Rules, Worker
 from tests.domain.world import Violation, World, place_of
@@ -30,21 +28,37 @@ MAX_TURNS = 3
 MAX_WORKERS = 4
 MAX_DELIVERIES = 2_000
 
-PLANS = ["1", "1", "1", "0", "2", "3", "next", "next", "error", "failure", "prune", "requeue", "wait"]
+Ends: TypeAlias = list[tuple[str, int]]
+"""How executions end, one after the other: a kind or a number of outputs, and what tells it from others of its kind."""
+
+TAME: Ends = [("1", 0)]
+KINDS = ["1", "1", "1", "0", "2", "3", "next", "next", "error", "failure", "prune", "requeue", "wait"]
+picks = st.integers(0, 20)
+steps = st.integers(1, 12)
+worlds = st.fixed_dictionaries(
+    {
+        "arity": st.integers(2, 3),
+        "direct": st.integers(0, 3),
+        "remote": st.frozensets(st.sampled_from([f"n{number}" for number in range(7)]), max_size=3),
+        "carries": st.booleans(),
+        "marks": st.booleans(),
+    }
+)
+fates = st.sampled_from(["crash", "both crash", "go on"])
+ends = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), min_size=1, max_size=4)
 
 
-def outcome_of(world: World, here: Position, plan: str, pick: int) -> Outcome:
-    """How a node ends, by a plan; tame where the run has become large or the state has had its turns."""
+def outcome_of(world: World, here: Position, kind: str, salt: int) -> Outcome:
+    """How a node ends; tame where the run has become large or the state has had its turns."""
     large = len(world.records) >= MAX_RECORDS
-    if plan in {"error", "requeue", "wait"} and here.turn >= MAX_TURNS:
-        plan = "failure"
-    match plan:
+    if kind in {"error", "requeue", "wait"} and here.turn >= MAX_TURNS:
+        kind = "failure"
+    match kind:
         case "next":
             choices = [None] if large else choices_at(world.graph, here)
-            chosen = choices[pick % len(choices)]
-            return Succeeded(outputs(here, 1), chosen)
+            return Succeeded(outputs(1, salt), choices[salt % len(choices)])
         case "error" | "failure":
-            return Errored("Broken", "on purpose", retry=plan == "error")
+            return Errored("Broken", "on purpose", retry=kind == "error")
         case "prune":
             return Pruned({})
         case "requeue":
@@ -52,7 +66,7 @@ def outcome_of(world: World, here: Position, plan: str, pick: int) -> Outcome:
         case "wait":
             return Awaiting("signal")
         case _:
-            return Succeeded(outputs(here, 1 if large else int(plan), pick))
+            return Succeeded(outputs(1 if large else int(kind), salt))
 
 
 def choices_at(graph: Graph, here: Position) -> list[str | None]:
@@ -66,102 +80,118 @@ def choices_at(graph: Graph, here: Position) -> list[str | None]:
     return [*instance.next_nodes, *loops, None]
 
 
-def outputs(here: Position, width: int, salt: int = 0) -> tuple[dict[str, int], ...]:
-    """Outputs that differ from those of every other execution with another salt."""
+def outputs(width: int, salt: int) -> tuple[dict[str, int], ...]:
     return tuple({"x": salt, "y": number} for number in range(width))
 
 
 class Runs(RuleBasedStateMachine):
-    """One run, a few workers at a time."""
+    """Runs of one graph, one after the other; a few workers at a time."""
 
     protocol = Rules()
+    graphs = flows(max_nodes=7)
 
-    @initialize(
-        graph=flows(max_nodes=7),
-        arity=st.integers(2, 3),
-        direct=st.integers(0, 3),
-        remote=st.frozensets(st.sampled_from([f"n{number}" for number in range(7)]), max_size=3),
-        carries=st.booleans(),
-        marks=st.booleans(),
-    )
-    def trigger(
-        self, graph: Graph, arity: int, direct: int, remote: frozenset[str], *, carries: bool, marks: bool
-    ) -> None:
-        self.world = World(graph, arity=arity, direct=direct, remote=remote, carries=carries, marks=marks)
+    @initialize(data=st.data())
+    def trigger(self, data: st.DataObject) -> None:
+        graph = data.draw(self.graphs, label="graph")
+        options = data.draw(worlds, label="world")
+        self.start = lambda: World(graph, **options)
+        self.world = self.start()
         self.workers: list[Worker] = []
 
-    def _take(self, pick: int) -> Worker:
-        number = sorted(self.world.queue)[pick % len(self.world.queue)]
-        return Worker(self.world, number, self.protocol)
-
-    @rule(pick=st.integers(0, 20))
-    @precondition(lambda self: self.world.queue and len(self.workers) < MAX_WORKERS)
-    def deliver(self, pick: int) -> None:
-        """Any message, also one that another worker has."""
-        self.workers.append(self._take(pick))
-
-    @rule(pick=st.integers(0, 20), plans=st.lists(st.sampled_from(PLANS), min_size=1, max_size=4), salt=st.integers(0, 9))
-    @precondition(lambda self: self.world.queue)
-    def deliver_and_work(self, pick: int, plans: list[str], salt: int) -> None:
+    @rule(pick=picks, ends=ends)
+    def deliver(self, pick: int, ends: Ends) -> None:
         """A message that nothing happens to."""
-        self._take(pick).run(_Plans(self.world, plans, salt))
+        self._receive(pick).run(_Nodes(self.world, ends))
 
-    @rule(
-        pick=st.integers(0, 3), steps=st.integers(1, 12), plans=st.lists(st.sampled_from(PLANS), min_size=1, max_size=4), salt=st.integers(0, 9)
-    )
-    @precondition(lambda self: self.workers)
-    def work(self, pick: int, steps: int, plans: list[str], salt: int) -> None:
-        """Some steps of one worker, between those of others."""
-        worker = self.workers[pick % len(self.workers)]
-        choose = _Plans(self.world, plans, salt)
-        for _ in range(steps):
+    @rule(pick=picks, steps=steps, ends=ends)
+    def begin(self, pick: int, steps: int, ends: Ends) -> None:
+        """The first steps on any message, also on one that another worker has."""
+        if len(self.workers) == MAX_WORKERS:
+            del self.workers[0]
+        self.workers.append(self._receive(pick))
+        self._work(self.workers[-1], steps, ends)
+
+    @rule(pick=picks, steps=steps, ends=ends)
+    def go_on(self, pick: int, steps: int, ends: Ends) -> None:
+        """Some more steps of one worker."""
+        if self.workers:
+            self._work(self.workers[pick % len(self.workers)], steps, ends)
+
+    @rule(pick=picks, order=st.lists(st.booleans(), min_size=1, max_size=16), ends=ends, others=ends, fate=fates)
+    def race(self, pick: int, order: list[bool], ends: Ends, others: Ends, fate: str) -> None:
+        """Two workers on one message, step by step; then one of them may crash."""
+        one = self._receive(pick)
+        two = Worker(self.world, one.number, self.protocol)
+        nodes = {one: _Nodes(self.world, ends), two: _Nodes(self.world, others)}
+        for first in order:
+            worker = one if first else two
             if not worker.done:
-                worker.step(choose)
-        if worker.done:
-            self.workers.remove(worker)
+                worker.step(nodes[worker])
+        for worker in [two] if fate == "crash" else [one, two] if fate == "go on" else []:
+            worker.run(nodes[worker])
 
-    @rule(pick=st.integers(0, 3))
-    @precondition(lambda self: self.workers)
+    @rule(pick=picks)
     def crash(self, pick: int) -> None:
         """A worker is gone; its message is not."""
-        del self.workers[pick % len(self.workers)]
+        if self.workers:
+            del self.workers[pick % len(self.workers)]
 
-    @rule(pick=st.integers(0, 3))
-    @precondition(lambda self: self.world.waits)
+    @rule(pick=picks)
     def signal(self, pick: int) -> None:
-        waits = sorted(self.world.waits)
-        self.world.signal(self.world.waits[waits[pick % len(waits)]])
+        """A signal for any wait, also for one that is over."""
+        if self.world.waits:
+            waits = sorted(self.world.waits)
+            self.world.signal(self.world.waits[waits[pick % len(waits)]])
 
     def teardown(self) -> None:
         """Nothing goes wrong any more: the run ends."""
         if not hasattr(self, "world"):
             return
-        world, choose = self.world, _Plans(self.world, ["1"], 0)
         for worker in self.workers:
-            worker.run(choose)
+            worker.run(_Nodes(self.world, TAME))
         for _ in range(MAX_DELIVERIES):
-            if not world.queue:
-                waiting = [then for then in world.waits.values() if world.records[place_of(then)].status is StateStatus.WAITING]
-                if not waiting:
-                    break
-                world.signal(waiting[0])
-            Worker(world, min(world.queue), self.protocol).run(choose)
-        if world.queue or world.final is None:
+            if self.world.final is not None and not self.world.queue:
+                break
+            self._receive(0).run(_Nodes(self.world, TAME))
+        else:
             raise Violation("the run never ends")
-        event(f"states: {len(world.records) // 10}0s, deliveries")
+        event(f"{len(self.world.records) // 10}0 states")
+
+    def _work(self, worker: Worker, steps: int, ends: Ends) -> None:
+        nodes = _Nodes(self.world, ends)
+        for _ in range(steps):
+            if not worker.done:
+                worker.step(nodes)
+        if worker.done:
+            self.workers.remove(worker)
+
+    def _receive(self, pick: int) -> Worker:
+        """A worker that has received a message; when there is none, a wait gets its signal, or a run begins anew."""
+        while not self.world.queue:
+            waiting = [then for then in self.world.waits.values() if self.world.waiting(then)]
+            if waiting:
+                self.world.signal(waiting[pick % len(waiting)])
+            elif self.workers:
+                self.workers.pop().run(_Nodes(self.world, TAME))
+            elif self.world.final is None:
+                raise Violation("the run never ends")
+            else:
+                self.world = self.start()
+        numbers = sorted(self.world.queue)
+        return Worker(self.world, numbers[pick % len(numbers)], self.protocol)
 
 
-class _Plans:
-    """How nodes end, one after the other."""
+class _Nodes:
+    """The nodes of a world: how they end, one execution after the other."""
 
-    def __init__(self, world: World, plans: list[str], salt: int) -> None:
-        self.world, self.plans, self.salt, self.used = world, plans, salt, 0
+    def __init__(self, world: World, ends: Ends) -> None:
+        self.world, self.ends, self.count = world, ends, 0
 
     def __call__(self, here: Position) -> Outcome:
-        plan = self.plans[self.used % len(self.plans)]
-        self.used += 1
-        note(f"{place_of(here)} {here.identifier} turn {here.turn}: {plan}")
-        return outcome_of(self.world, here, plan, self.salt)
+        end, salt = self.ends[self.count % len(self.ends)]
+        self.count += 1
+        note(f"{place_of(here)} {here.identifier}, turn {here.turn}: {end} {salt}")
+        return outcome_of(self.world, here, end, salt)
 
 
 Runs.TestCase.settings = settings(max_examples=60, stateful_step_count=40)

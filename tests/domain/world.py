@@ -193,15 +193,20 @@ class World:
 
     def wake(self, position: Position) -> bool:
         """The signal of a wait has come. Returns whether the state is to run again."""
-        place = place_of(position)
-        record = self.records[place]
-        if record.turn == position.turn and record.status is StateStatus.WAITING:
-            self.write(place, replace(record, status=StateStatus.READY))
+        if self.waiting(position):
+            place = place_of(position)
+            self.write(place, replace(self.records[place], status=StateStatus.READY))
         return self.ready(position)
 
     def ready(self, position: Position) -> bool:
+        return self._is(position, StateStatus.READY)
+
+    def waiting(self, position: Position) -> bool:
+        return self._is(position, StateStatus.WAITING)
+
+    def _is(self, position: Position, status: StateStatus) -> bool:
         record = self.records[place_of(position)]
-        return record.turn == position.turn and record.status is StateStatus.READY
+        return record.turn == position.turn and record.status is status
 
 
 def is_open(old: Record | None, turn: int) -> bool:

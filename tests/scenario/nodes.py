@@ -64,7 +64,7 @@ def as_outcome(answer: Any) -> Outcome:
     if isinstance(answer, _OUTCOMES):
         return answer
     if answer is None:
-        return Succeeded(())
+        return Succeeded(({},))
     return Succeeded(tuple(answer) if isinstance(answer, list) else (answer,))
 
 

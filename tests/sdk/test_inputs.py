@@ -74,7 +74,7 @@ async def test_strict_models_read_json() -> None:
             assert self.inputs.at.tzinfo is not None
             assert self.inputs.raw == b"raw"
 
-    assert await aexecute(Strict, at="2026-01-01T00:00:00Z", raw="raw") == Succeeded(())
+    assert await aexecute(Strict, at="2026-01-01T00:00:00Z", raw="raw") == Succeeded(({},))
 
 
 async def test_unknown_fields_are_left_to_the_model() -> None:
@@ -88,7 +88,7 @@ async def test_unknown_fields_are_left_to_the_model() -> None:
         async def execute(self) -> None: ...
 
     assert isinstance(await aexecute(Closed, more=1), Errored)
-    assert await aexecute(Open, more=1) == Succeeded(())
+    assert await aexecute(Open, more=1) == Succeeded(({},))
 
 
 @pytest.mark.parametrize("error", [ValueError("no such city"), RuntimeError("no connection")])

@@ -42,7 +42,7 @@ async def test_no_more_threads_than_allowed_and_waiting_is_not_timed() -> None:
     runner = executor(work, threads=2)
     outcomes = await asyncio.gather(*(runner.execute(execution("work")) for _ in range(12)))
 
-    assert outcomes == [Succeeded(())] * 12
+    assert outcomes == [Succeeded(({},))] * 12
     assert most == 2
 
 
@@ -62,7 +62,7 @@ async def test_abandoned_threads_do_not_take_the_place_of_others() -> None:
     release.set()
 
     assert [outcome.kind for outcome in outcomes if isinstance(outcome, Errored)] == ["timeout"] * 3
-    assert last == Succeeded(())
+    assert last == Succeeded(({},))
 
 
 async def test_threads_are_reused_and_end_when_closed() -> None:

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from karman_cli import options
 
 
 def dev(  # noqa: PLR0913  the options of the command
-    modules: Annotated[
-        list[str], typer.Argument(metavar="MODULE...", help="Python files, modules, or YAML or JSON graphs.")
-    ],
+    modules: options.Modules,
     *,
-    db: Annotated[
-        Path | None,
-        typer.Option(
-            "--db",
-            metavar="FILE",
-            dir_okay=False,
-            help="The database, made if missing. Default: $KARMAN_DB, else .karman/karman.db.",
-        ),
-    ] = None,
+    db: options.DevDb = None,
     concurrency: options.Concurrency = 16,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            "--runtime",
-            metavar="NAME",
-            help="The runtime's name. Default: $KARMAN_RUNTIME, else one a module.",
-        ),
-    ] = None,
+    runtime: options.Runtime = None,
     secret: options.Secrets = None,
     secret_env: options.SecretEnv = None,
     nodes: options.Nodes = None,

@@ -10,7 +10,7 @@ from karman_cli import options
 
 if TYPE_CHECKING:
     from karman_cli.exit_codes import ExitCode
-    from karman_core.engine.views import RunView, StateView
+    from karman_core.engine.views import RunView, Started, StateView
 
 
 def trigger(  # noqa: PLR0913  the options of the command
@@ -19,48 +19,44 @@ def trigger(  # noqa: PLR0913  the options of the command
     inputs: options.Inputs = None,
     input_file: options.InputFile = None,
     store: options.Store = None,
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option("--idempotency-key", metavar="KEY", help="The same key again finds the same run."),
-    ] = None,
-    delay: Annotated[
-        float, typer.Option("--delay", metavar="SECONDS", min=0, help="Start so much later.")
-    ] = 0.0,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The run's deadline.")
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")] = False,
+    idempotency_key: options.IdempotencyKey = None,
+    delay: options.Delay = 0.0,
+    timeout: options.Timeout = None,
+    wait: options.Wait = False,
     db: options.Db = None,
     namespace: options.Namespace = None,
     as_json: options.Json = False,
     traceback: options.Traceback = False,
 ) -> int:
     """Start a run of a graph; a worker (`karman dev`) works on it."""
-    from karman_cli.output import print_document, print_text
     from karman_cli.session import with_engine
     from karman_cli.triggering import Request, trigger_run, until_ended
-    from karman_cli.values import json_or_text, pairs, read_object
+    from karman_cli.values import json_values, pairs, read_object
 
     request = Request(
         graph=graph,
         typed=pairs(inputs, "--input"),
-        inputs=read_object(input_file) if input_file else {},
-        store={key: json_or_text(value) for key, value in pairs(store, "--store").items()},
+        inputs=read_object(input_file),
+        store=json_values(store, "--store"),
         idempotency_key=idempotency_key,
         delay_seconds=delay,
         timeout_seconds=timeout,
     )
     started = with_engine(db, namespace, lambda engine, name: trigger_run(engine, name, request))
-    if wait:
-        run, failed = with_engine(
-            db, namespace, lambda engine, name: until_ended(engine, name, started.run_id)
-        )
-        return _conclude(run, failed, as_json=as_json, traceback=traceback)
+    if not wait:
+        _print_started(started, as_json=as_json)
+        return 0
+    run, failed = with_engine(db, namespace, lambda engine, name: until_ended(engine, name, started.run_id))
+    return _conclude(run, failed, as_json=as_json, traceback=traceback)
+
+
+def _print_started(started: Started, *, as_json: bool) -> None:
+    from karman_cli.output import print_document, print_text
+
     if as_json:
         print_document(started)
     else:
         print_text(started.run_id)
-    return 0
 
 
 def _conclude(run: RunView, failed: tuple[StateView, ...], *, as_json: bool, traceback: bool) -> ExitCode:

@@ -42,6 +42,10 @@ _KEY_LIMITS = {
 def plain(value: Value, depth: int = 1) -> Value:
     """A copy of the value in exactly the port's types (an enum of str becomes str), sharing nothing that can change.
 
+    Args:
+        value: an attribute of an item, or what lies in one.
+        depth: at which level of the item; 1 for an attribute.
+
     Raises:
         TypeError: a type that is none of the port's: float, tuple, set, bytearray and others.
         ValueError: an integer over 38 digits, an empty set, text that is not valid Unicode, nesting over 32 levels.

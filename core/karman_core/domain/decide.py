@@ -101,11 +101,12 @@ def _after_success(graph: Graph, record: Record) -> Decision:
     if record.chosen is not None and graph.loop_rounds(record.identifier, record.chosen) is not None:
         return GoOn(record.chosen, looping=True)
     starts = graph.starts(record.identifier, record.chosen)
-    # A node that gave no output goes on once, without outputs, as Exosphere's do.
-    width = max(1, record.width) * len(starts)
     unite = graph.unite_of(record.identifier)
     if unite is not None:
+        width = record.width * len(starts)
         return Fork(width, starts, unite) if width else UniteAtOnce(unite)
+    # An empty list opens no group where nobody unites it: the branch goes on once, without outputs.
+    width = max(1, record.width) * len(starts)
     if width > 1:
         return Fork(width, starts, None)
     return GoOn(starts[0]) if width else EndBranch(Ending.SUCCEEDED)

@@ -33,7 +33,7 @@ from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
 from karman_core.ports.events import Event
 from karman_core.ports.observer import RunBegan, RunEnded
-from karman_core.ports.table import Absent, Action, AllOf, Condition, Equals, Key, OneOf, Query, Set
+from karman_core.ports.table import Absent, Action, AllOf, Condition, Equals, Key, OneOf, Query, Remove, Set
 
 
 class Lifecycle:
@@ -186,6 +186,8 @@ class Lifecycle:
             Set("epoch", epoch),
             Set("unfinished_pk", keys.unfinished(run_id)),
             Set("unfinished_sk", order),
+            Remove("ended"),
+            Remove("ttl"),
         ]
         failed = OneOf("status", (RunStatus.FAILED.value,))
         try:

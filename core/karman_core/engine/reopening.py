@@ -15,7 +15,7 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.joins import Slot, climb
 from karman_core.domain.messages import Position, RunRef
 from karman_core.domain.totals import Totals
-from karman_core.domain.transitions import StateStatus
+from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine import keys
 from karman_core.engine.control import Controls, Flag
 from karman_core.engine.failures import Failure, Failures, in_epoch
@@ -64,8 +64,10 @@ class Reopener:
         header = await self._lifecycle.header(namespace, run_id)
         run = replace(header.run, epoch=epoch - 1)
         graph = await self._graph(run)
-        failures = [failure async for failure in self._failures.of_run(graph, run)]
-        await self._controls.clear(namespace, run_id, Flag.GO)
+        # What has failed in this epoch already is not opened again in it: the command may be delivered late, or twice.
+        failures = [found async for found in self._failures.of_run(graph, run) if found.record.epoch < epoch]
+        flag = Flag.PAUSED if header.status is RunStatus.PAUSED else Flag.GO
+        await self._controls.clear(namespace, run_id, flag)
         await self._copy_joins(epoch, failures)
         for failure in failures:
             await self._send(graph, failure, epoch)
@@ -119,21 +121,24 @@ class Reopener:
         run = position.run
         key = keys.state(run.namespace, run.run_id, position.branch, position.number)
         failed = AllOf((Equals("t", record.turn), OneOf("st", _REOPENED)))
+        ended_as = record.status
         actions = [
             Set("st", StateStatus.RETRYING.value),
             Set("a", 0),
             Set("rt", record.turn),
+            Set("rs", ended_as.value),
             Set("ttl", self._services.ttl()),
+            Remove("du"),
+            Remove("f"),
         ]
         try:
-            await self._services.backend.table.update(key, [*actions, Remove("du")], failed)
+            await self._services.backend.table.update(key, actions, failed)
         except ConditionFailed as lost:
             old = lost.old
             if old is None or old.get("rt") != old["t"] or old["st"] != StateStatus.RETRYING:
                 return
-        before = replace(record, status=StateStatus.FAILED).totals
-        if record.status is StateStatus.CANCELLED:
-            before = record.totals
+            ended_as = StateStatus(old["rs"])
+        before = replace(record, status=ended_as).totals
         again = replace(
             in_epoch(position, epoch),
             turn=record.turn,

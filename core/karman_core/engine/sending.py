@@ -60,7 +60,7 @@ class Sender:
     async def send(self, queue: str, messages: Sequence[Message], *, at_ms: int | None = None) -> None:
         """Send messages to a queue, not before `at_ms` (epoch ms)."""
         wait_ms = 0 if at_ms is None else max(0, at_ms - self._services.clock.now_ms())
-        delay = -(-wait_ms // 1000)
+        delay = wait_ms / 1000
         if delay > MAX_DELAY_SECONDS:
             for message in messages:
                 body = encode(message)

@@ -4,6 +4,7 @@
     o outputs      w width       ob blobs       oc chunk       ch chosen       d data of a pruned state
     in inputs      er errors     du due         aw awaiting    to time-out     re resumed     sg signals sent
     f first start  s start       e end          b busy ms      wu write units  v layout       ttl
+    rt, rs turn and status at which a new epoch opened the state again
 
 Defaults are left out. `v` is the layout's version; a worker refuses to decide on a layout newer than its own.
 """

@@ -23,12 +23,12 @@ class Outgoing:
 
     Attributes:
         body: text, at most MAX_MESSAGE_BYTES in UTF-8.
-        delay_seconds: whole seconds before it can be received, 0 to MAX_DELAY_SECONDS.
+        delay_seconds: before it can be received, 0 to MAX_DELAY_SECONDS; SQS rounds up to whole seconds.
         fair_group: messages of one group do not starve those of another (SQS fair queues); a run id.
     """
 
     body: str
-    delay_seconds: int = 0
+    delay_seconds: float = 0
     fair_group: str | None = None
 
 

@@ -65,7 +65,7 @@ def _pruned_data(signal: Prune) -> Mapping[str, JSON]:
 
 def _rows(value: object, outputs: type[BaseModel]) -> tuple[dict[str, JSON], ...]:
     if value is None:
-        return ()
+        return ({},)  # one empty output: the branch goes on; an empty list is a fanout of no branches
     if isinstance(value, list | Iterator) and not isinstance(value, outputs):
         return tuple(_numbered_rows(value, outputs))
     return (_row(value, outputs, "the output"),)

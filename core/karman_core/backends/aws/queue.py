@@ -234,7 +234,7 @@ class SQSQueue:
     def _entry(self, index: int, message: Outgoing) -> SendMessageBatchRequestEntryTypeDef:
         entry: SendMessageBatchRequestEntryTypeDef = {"Id": str(index), "MessageBody": message.body}
         if message.delay_seconds:
-            entry["DelaySeconds"] = message.delay_seconds
+            entry["DelaySeconds"] = math.ceil(message.delay_seconds)
         if message.fair_group and self._settings.fair_queues:
             entry["MessageGroupId"] = message.fair_group
         return entry

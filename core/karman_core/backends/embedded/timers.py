@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from karman_core.backends.embedded.database import Database
 from karman_core.backends.embedded.wakeups import Wakeups
-from karman_core.backends.limits import check_timer_name
+from karman_core.backends.limits import check_messages, check_timer_name
+from karman_core.ports.queue import Outgoing
 from karman_core.ports.timers import Timer
 
 
@@ -18,6 +19,7 @@ class SQLiteTimers:
     async def set(self, timer: Timer) -> None:
         """Make or replace the timer."""
         check_timer_name(timer.name)
+        check_messages([Outgoing(timer.body)])
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO timers (name, queue, at_ms, body) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
