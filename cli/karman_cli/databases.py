@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from karman_core.domain.errors import NotFound
-from karman_runtime.settings import Settings
+from karman_core.domain.errors import InvalidRequest, NotFound
+from karman_runtime.settings import Settings, load_settings
 
 USUAL = Path(".karman") / "karman.db"
 
 
-def existing_database(given: Path | None, settings: Settings) -> Path | None:
-    """The database of a command that needs one; None for a deployment. Raises NotFound."""
-    if settings.backend == "aws" and given is None:
-        return None
+def local_settings() -> Settings:
+    """The settings of a command that works on this machine alone. Raises InvalidRequest."""
+    settings = load_settings()
+    if settings.backend != "embedded":
+        raise InvalidRequest("This command works on a database of this machine; unset KARMAN_BACKEND.")
+    return settings
+
+
+def existing_database(given: Path | None, settings: Settings) -> Path:
+    """The database of a command that needs one. Raises NotFound."""
     path = given or settings.db or USUAL
     if path.is_file():
         return path

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from karman._internal.node import declaration_of
-from karman_cli.databases import new_database
+from karman_cli.databases import local_settings, new_database
 from karman_cli.logs import log_to_stderr
 from karman_cli.output import note, print_document
 from karman_cli.registering import check_secrets_used, put_valid, register
@@ -20,7 +20,7 @@ from karman_core.domain.errors import Conflict
 from karman_core.ports.observer import Observation, RunBegan, RunEnded, StateCommitted
 from karman_runtime.composition import Assembly, assembled
 from karman_runtime.loading import Loaded, load, split_target
-from karman_runtime.settings import Settings, load_settings
+from karman_runtime.settings import Settings
 from karman_runtime.shutdown import on_signals
 from karman_runtime.sweeper import sweep_forever
 
@@ -73,7 +73,7 @@ def serve(request: Request) -> None:
     Raises:
         LoadError, InvalidGraph, InvalidInput, InvalidNode: nothing was begun.
     """
-    settings = load_settings()
+    settings = local_settings()
     changes = {"namespace": request.namespace, "runtime": request.runtime}
     settings = settings.model_copy(update={key: value for key, value in changes.items() if value})
     # What a server does is of interest; a level that was set explicitly stands.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from karman_cli.conclusions import conclude, failed_states
-from karman_cli.databases import existing_database, run_database
+from karman_cli.databases import existing_database, local_settings, run_database
 from karman_cli.exit_codes import ExitCode
 from karman_cli.logs import log_to_stderr
 from karman_cli.output import note
@@ -21,7 +21,7 @@ from karman_core.domain.errors import NotFound
 from karman_runtime.composition import assembled
 from karman_runtime.loading import Loaded, load, split_target
 from karman_runtime.modules import looks_like_path
-from karman_runtime.settings import Settings, load_settings
+from karman_runtime.settings import Settings
 
 TARGET_TAG = "target"
 """The tag by which a run that is resumed finds its nodes again."""
@@ -64,7 +64,7 @@ def execute(request: Request, start: Start) -> ExitCode:
     Raises:
         InvalidRequest, NotFound: nothing was started.
     """
-    settings = load_settings()
+    settings = local_settings()
     if request.namespace is not None:
         settings = settings.model_copy(update={"namespace": request.namespace})
     log_to_stderr(settings.log_level)

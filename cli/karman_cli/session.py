@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def with_engine(db: Path | None, namespace: str | None, action: Callable[[Engine, str], Awaitable[T]]) -> T:
-    """Open the database, and do something with an engine on it, given the namespace too.
+    """Open the database, or the deployment that the settings name, and do something with an engine on it.
 
     Raises:
         NotFound: there is no such database.
@@ -24,7 +24,9 @@ def with_engine(db: Path | None, namespace: str | None, action: Callable[[Engine
     from karman_runtime.settings import load_settings
 
     settings = load_settings()
-    database = existing_database(db, settings)
+    if db is not None:
+        settings = settings.model_copy(update={"backend": "embedded"})
+    database = existing_database(db, settings) if settings.backend == "embedded" else None
 
     async def act() -> T:
         with assembled(settings, database) as assembly:

@@ -95,7 +95,8 @@ class Reading:
         """How many branches follow a state that has succeeded."""
         following = [record.chosen] if record.chosen else self._nodes[record.identifier].next_nodes
         starts = [name for name in following if name and self._nodes[name].unites is None]
-        return max(1, len(record.outputs or ())) * len(starts)
+        given = len(record.outputs or ())
+        return (given if record.identifier in self._unites else max(1, given)) * len(starts)
 
     def endings(self, path: Branch, number: int) -> list[Ending | None]:
         """How the branches of the group at a place have ended."""

@@ -144,3 +144,20 @@ async def test_an_idle_worker_ends_at_once(bench: Bench) -> None:
     await bench.called("receive", 1)
     worker.stop()
     await asyncio.wait_for(running, 2)
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+async def test_what_a_receive_gets_after_the_stop_is_given_back(bench: Bench, *, finishes: bool) -> None:
+    await bench.send("late")
+    bench.queue.receive_gate = asyncio.Event()
+    worker = bench.worker(finishes_receives=finishes)
+    running = asyncio.create_task(worker.run())
+    await bench.called("receive", 1)
+    worker.stop()
+    await asyncio.sleep(0.01)
+    bench.queue.receive_gate.set()
+    await running
+
+    assert bench.engine.begun == []
+    assert (await bench.queue.depth(QUEUE)).ready == 1  # for the next worker, at once
+    assert len(bench.queue.named("extend")) == finishes

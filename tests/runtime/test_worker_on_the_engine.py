@@ -103,8 +103,11 @@ async def test_work_that_a_stopping_worker_gives_back_is_done_by_the_next_one(tm
     assert Visits.began == 2
 
 
-def test_a_backend_that_is_not_there_yet() -> None:
-    with pytest.raises(InvalidRequest, match="KARMAN_BACKEND"), assembled(Settings(backend="aws"), None):
+def test_a_deployment_has_to_be_named() -> None:
+    with (
+        pytest.raises(InvalidRequest, match="KARMAN_TABLE is not set"),
+        assembled(Settings(backend="aws"), None),
+    ):
         pass
 
 

@@ -67,6 +67,7 @@ class RecordedQueue:
         self._queue = queue
         self.calls: list[tuple[str, object]] = []
         self.faults: dict[str, list[Exception]] = {}
+        self.receive_gate: asyncio.Event | None = None
 
     def named(self, call: str) -> list[Any]:
         """The arguments of each call of that name."""
@@ -82,6 +83,8 @@ class RecordedQueue:
         self, queue: str, *, limit: int = 10, wait_seconds: float = 0.0, lease_seconds: int = 60
     ) -> list[Incoming]:
         self._note("receive", (queue, limit, wait_seconds))
+        if self.receive_gate is not None:
+            await self.receive_gate.wait()
         return await self._queue.receive(
             queue, limit=limit, wait_seconds=wait_seconds, lease_seconds=lease_seconds
         )
@@ -124,6 +127,7 @@ class Bench:
         lease_seconds: int = 60,
         grace_seconds: float = 30.0,
         max_receives: int | None = None,
+        finishes_receives: bool = False,
     ) -> Worker:
         return Worker(
             self.engine,
@@ -134,6 +138,7 @@ class Bench:
             lease_seconds=lease_seconds,
             grace_seconds=grace_seconds,
             max_receives=max_receives,
+            finishes_receives=finishes_receives,
         )
 
     async def called(self, call: str, times: int) -> None:
