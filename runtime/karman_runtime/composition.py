@@ -33,26 +33,27 @@ class Habits:
     Attributes:
         lease_seconds: on one machine it need not outlast a slow network, and work of a killed process is taken over
             sooner.
+        wait_seconds: of one receive. A worker on SQS that stops waits for receives under way, so they are short; asking
+            every five seconds costs 20 cents a month and queue.
         finishes_receives: SQS goes on with a receive whose caller was cancelled, and what it gets would be hidden until
             the lease ends.
         max_receives: more than the engine's crash limit, which ends the states that can be blamed. SQS moves dead
             messages by itself.
-        has_scheduler: whether cron and the hourly sweep are somebody else's.
     """
 
     lease_seconds: int
+    wait_seconds: float
     finishes_receives: bool
     max_receives: int | None
-    has_scheduler: bool
 
 
 HABITS = {
-    "embedded": Habits(lease_seconds=15, finishes_receives=False, max_receives=30, has_scheduler=False),
+    "embedded": Habits(lease_seconds=15, wait_seconds=20.0, finishes_receives=False, max_receives=30),
     "aws": Habits(
         lease_seconds=EngineSettings().lease_seconds,
+        wait_seconds=5.0,
         finishes_receives=True,
         max_receives=None,
-        has_scheduler=True,
     ),
 }
 
@@ -77,6 +78,7 @@ class Assembly:
             concurrency=max(concurrency, len(queues)),
             lease_seconds=self.habits.lease_seconds,
             grace_seconds=grace_seconds,
+            wait_seconds=self.habits.wait_seconds,
             max_receives=self.habits.max_receives,
             finishes_receives=self.habits.finishes_receives,
         )

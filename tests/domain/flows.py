@@ -99,6 +99,16 @@ def definitions(draw: st.DrawFn, max_nodes: int = 8, *, loops: bool = True) -> G
     return sketch.definition(_inputs(draw, before, found), backs)
 
 
+@st.composite
+def fans(draw: st.DrawFn) -> Graph:
+    """One group: `n0` opens it, `n1` (and `n2`) run in each branch, `n3` unites it."""
+    starts = draw(st.sampled_from([("n1",), ("n1", "n2")]))
+    sketch = _Sketch(draw, 4)
+    sketch.edges = {"n0": [*starts], **{name: ["n3"] for name in starts}, "n3": []}
+    sketch.unites = {"n3": ("n0", draw(st.sampled_from(UniteStrategy)))}
+    return compile_graph(sketch.definition({}, {}))
+
+
 def flows(max_nodes: int = 8, *, loops: bool = True) -> st.SearchStrategy[Graph]:
     """Any small valid definition, compiled."""
     return definitions(max_nodes, loops=loops).map(compile_graph)

@@ -61,6 +61,11 @@ def record(*needed: str, **properties: Any) -> dict[str, Any]:
         (record(), record("a"), "'a' is required and not given"),
         (record(), STRINGS, "an object is given where a list is wanted"),
         (STRINGS, {"type": "array", "items": WHOLE}, "in the items, a string is given"),
+        (
+            {"type": "array", "items": record("a", a=TEXT)},
+            {"type": "array", "items": record("b", b=TEXT)},
+            "in the items, 'b' is required and not given",
+        ),
         ({"anyOf": [TEXT, NULL]}, WHOLE, "a string is given where an integer is wanted"),
         (TEXT, {"anyOf": [WHOLE, NULL]}, "a string is given where an integer is wanted"),
         ({"oneOf": [TEXT, WHOLE]}, {"oneOf": [NULL, STRINGS]}, "a string is given where null is wanted"),
@@ -143,6 +148,11 @@ def test_what_is_surely_wrong_is_refused(producer: Any, consumer: Any, reason: s
         (record("a", a=TEXT) | {"anyOf": [record("b", b=TEXT), record("c", c=TEXT)]}, record("a", "b")),
         ({"type": "array", "minItems": 3}, {"type": "array", "prefixItems": [TEXT]}),
         ({"type": "array", "prefixItems": [], "items": False}, STRINGS),
+        (STRINGS, {"type": "array", "maxItems": 0}),  # an empty list may be given
+        (
+            {"type": "array", "prefixItems": [TEXT, TEXT]},
+            {"type": "array", "prefixItems": [TEXT, WHOLE]},
+        ),  # or one item
         ({"type": "string", "format": "uri"}, {"type": "string", "format": "uuid"}),
         ({"type": "string", "format": "date"}, TEXT),
         ({"$ref": "https://example.com/schema"}, WHOLE),

@@ -32,8 +32,9 @@ def test_what_json_does_not_have_is_named(value: Any, path: str, code: str) -> N
 
 
 def test_all_problems_are_listed_in_order_under_the_given_path() -> None:
-    problems = json_problems({"a": [b"", {}], "b": {"c": b"", "d": math.nan}}, "inputs")
-    assert [problem.path for problem in problems] == ["inputs.a[0]", "inputs.b.c", "inputs.b.d"]
+    value = {"a": [b"", {}], "b": {"c": {"d": [b""], "e": b""}, "f": math.nan}}
+    paths = [problem.path for problem in json_problems(value, "inputs")]
+    assert paths == ["inputs.a[0]", "inputs.b.c.d[0]", "inputs.b.c.e", "inputs.b.f"]
 
 
 def nested(depth: int) -> Any:

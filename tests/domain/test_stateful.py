@@ -19,7 +19,7 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Position
 from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Succeeded
 from karman_core.domain.positions import loop_edge
-from tests.domain.flows import flows
+from tests.domain.flows import fans, flows
 from tests.domain.interpreter import Rules, Worker
 from tests.domain.world import Violation, World, place_of
 
@@ -32,7 +32,7 @@ Ends: TypeAlias = list[tuple[str, int]]
 """How executions end, one after the other: a kind or a number of outputs, and what tells it from others of its kind."""
 
 TAME: Ends = [("1", 0)]
-KINDS = ["1", "1", "1", "0", "2", "3", "next", "next", "error", "failure", "prune", "requeue", "wait"]
+KINDS = ["1", "1", "0", "2", "3", "5", "next", "next", "error", "failure", "prune", "requeue", "wait"]
 picks = st.integers(0, 20)
 steps = st.integers(1, 12)
 worlds = st.fixed_dictionaries(
@@ -88,7 +88,7 @@ class Runs(RuleBasedStateMachine):
     """Runs of one graph, one after the other; a few workers at a time."""
 
     protocol = Rules()
-    graphs = flows(max_nodes=7)
+    graphs = flows(max_nodes=7) | fans()
 
     @initialize(data=st.data())
     def trigger(self, data: st.DataObject) -> None:

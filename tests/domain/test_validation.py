@@ -10,7 +10,7 @@ import pytest
 
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.json_values import MAX_PROBLEMS
-from karman_core.domain.validation import MAX_NEXT_NODES, MAX_NODES, validate
+from karman_core.domain.validation import MAX_BYTES, MAX_NEXT_NODES, MAX_NODES, validate
 from tests.domain.graphs import graph, node
 from tests.domain.nodes import TEXT, WHOLE, record, registered, registered_node
 from tests.domain.values import LIMIT_SECONDS
@@ -96,8 +96,20 @@ def test_graphs_at_the_limits_are_allowed() -> None:
         node("a", *(f"n{i}" for i in range(MAX_NEXT_NODES))), *(node(f"n{i}") for i in range(MAX_NEXT_NODES))
     )
     assert codes(wide) == []
-    large = graph(node("a", inputs={}), description="é" * 499_900)
-    assert codes(large) == []
+    many = graph(*(node(f"n{i}") for i in range(MAX_NODES)))
+    assert codes(many) == [("nodes", "several_roots")]
+
+
+def test_the_size_of_a_definition_is_bounded_in_bytes() -> None:
+    empty = len(graph(node("a"), description="-").model_dump_json(exclude_defaults=True)) - 1
+    assert (
+        codes(
+            graph(node("a"), description="é-" * ((MAX_BYTES - empty) // 3) + "-" * ((MAX_BYTES - empty) % 3))
+        )
+        == []
+    )
+    (problem,) = codes(graph(node("a"), description="-" * (MAX_BYTES - empty + 1)))
+    assert problem == ("", "definition_too_large")
 
 
 def test_the_number_of_problems_is_bounded() -> None:

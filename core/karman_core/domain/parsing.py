@@ -177,10 +177,8 @@ def _load_yaml(text: str) -> JSON:
         for event in yaml.parse(text, Loader=loader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = _place(mark.line + 1, mark.column + 1) if mark else ""
         raise _refusal(
-            place, "invalid_syntax", f"This is not YAML: {error.problem or error.context}."
+            _marked(error.problem_mark), "invalid_syntax", f"This is not YAML: {error.problem}."
         ) from None
     except yaml.YAMLError as error:
         raise _refusal("", "invalid_syntax", f"This is not YAML: {error}.") from None

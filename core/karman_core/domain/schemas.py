@@ -17,7 +17,6 @@ Schema: TypeAlias = Mapping[str, JSON] | bool
 """A JSON Schema: an object of keywords, or True (any value) or False (none)."""
 
 ANY: Schema = {}
-NONE: Schema = {"not": {}}
 
 _DEFINITIONS = ("$defs", "definitions")
 _ALTERNATIVES = ("anyOf", "oneOf")
@@ -55,8 +54,6 @@ def parts_of(root: Schema, schema: Schema) -> list[Mapping[str, JSON]]:
     waiting: list[Any] = [schema]
     while waiting:
         part = waiting.pop(0)
-        if part is False:
-            part = NONE
         if not isinstance(part, dict) or id(part) in seen:
             continue
         seen.add(id(part))
@@ -218,8 +215,7 @@ def _step(root: Schema, schema: Schema, part: Part, seen: set[int], *, alone: bo
             options = [step for step in steps if step is not None]
             if not options:
                 return None
-            vague = ANY in options or True in options
-            found.append(ANY if vague else options[0] if len(options) == 1 else {"anyOf": options})
+            found.append(ANY if ANY in options else options[0] if len(options) == 1 else {"anyOf": options})
     told = [inside for inside in found if inside not in (ANY, True)]
     return told[0] if len(told) == 1 else {"allOf": told} if told else ANY
 

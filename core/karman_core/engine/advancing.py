@@ -19,6 +19,7 @@ from karman_core.domain.positions import branch, fork, go_on, loop_back, run_aga
 from karman_core.domain.records import Record
 from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
+from karman_core.engine.commits import Ran
 from karman_core.engine.control import Controls, Flag
 from karman_core.engine.executing import Runner
 from karman_core.engine.joining import Joiner
@@ -29,7 +30,7 @@ from karman_core.engine.state_items import error_text, read_record
 from karman_core.engine.task import Task
 from karman_core.engine.waiting import Waits
 from karman_core.ports.observer import GroupOpened, StateCommitted
-from karman_core.ports.table import Query
+from karman_core.ports.table import Action, Query
 
 
 class Advancer:
@@ -80,6 +81,26 @@ class Advancer:
             self._tell(position, record)
             position = await self._follow(task, graph, position, record)
 
+    async def take(
+        self, task: Task, graph: Graph, position: Position, ran: Ran, more: tuple[Action, ...]
+    ) -> tuple[Record, bool]:
+        """Commit an execution that was made elsewhere, and go on from it.
+
+        Args:
+            more: what else is written with the commit.
+
+        Returns:
+            The record in the table, and whether this commit made it.
+        """
+        committed = await self._runner.commit(task, graph, position, ran, more)
+        record = committed.record
+        if record.turn <= position.turn + 1:
+            self._tell(position, record)
+            after = await self._follow(task, graph, position, record)
+            if after is not None:
+                await self.advance(task, graph, after)
+        return record, committed.mine
+
     async def _run(
         self, task: Task, graph: Graph, position: Position, record: Record | None
     ) -> Record | None:
@@ -103,6 +124,7 @@ class Advancer:
         if control.flag is Flag.PAUSED and await self._lifecycle.park(position):
             return None
         task.states += 1
+        task.position = position
         return await self._runner.run(task, graph, position, record, stopped=control.stops(position.branch))
 
     def _spent(self, task: Task) -> bool:

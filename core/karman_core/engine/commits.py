@@ -32,7 +32,7 @@ from karman_core.engine.payloads import pack, packed_size
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import commit_actions, read_record, turn_open, write_units
 from karman_core.engine.store import RunStore
-from karman_core.ports.table import Absent, Item, Put, Update, Write
+from karman_core.ports.table import Absent, Action, Item, Put, Update, Write
 
 _INPUTS_BESIDE_BYTES = 700
 """Inputs are kept in the record while both share one write unit; larger ones are not kept."""
@@ -68,30 +68,34 @@ class Committer:
         self._services = services
         self._outputs = outputs
 
-    async def commit(self, graph: Graph, position: Position, ran: Ran, store: RunStore) -> Committed:
-        """Commit how a turn ended.
+    async def commit(
+        self, graph: Graph, position: Position, ran: Ran, store: RunStore, more: tuple[Action, ...] = ()
+    ) -> Committed:
+        """Commit how a turn ended, with `more` in the same write.
 
         Raises:
             BackendError: the table did not take it; nothing is known, the message will be delivered again.
         """
         ran = replace(ran, outcome=check_choice(graph, position, ran.outcome))
         try:
-            return await self._write(graph, position, ran, store)
+            return await self._write(graph, position, ran, store, more)
         except ItemTooLarge as error:
             failure = Errored("outputs_too_large", str(error), retry=False)
-            return await self._write(graph, position, replace(ran, outcome=failure), store)
+            return await self._write(graph, position, replace(ran, outcome=failure), store, more)
         except InvalidInput as error:
             failure = Errored("invalid_store_write", str(error), retry=False)
-            return await self._write(graph, position, replace(ran, outcome=failure), store)
+            return await self._write(graph, position, replace(ran, outcome=failure), store, more)
 
-    async def _write(self, graph: Graph, position: Position, ran: Ran, store: RunStore) -> Committed:
+    async def _write(
+        self, graph: Graph, position: Position, ran: Ran, store: RunStore, more: tuple[Action, ...]
+    ) -> Committed:
         record = await self._record(graph, position, ran)
         effects = getattr(ran.outcome, "effects", None)
         if isinstance(effects, Effects) and (effects.store or effects.signals):
-            return await self._transact(position, record, effects, store)
+            return await self._transact(position, record, effects, store, more)
         record = replace(record, write_units=record.write_units + write_units(record))
         key = keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
-        actions = commit_actions(record, self._services.ttl())
+        actions = commit_actions(record, self._services.ttl(), more)
         try:
             await self._services.backend.table.update(key, actions, turn_open(position.turn))
         except ConditionFailed as lost:
@@ -133,7 +137,7 @@ class Committer:
         )
 
     async def _transact(
-        self, position: Position, record: Record, effects: Effects, store: RunStore
+        self, position: Position, record: Record, effects: Effects, store: RunStore, more: tuple[Action, ...]
     ) -> Committed:
         """Record, store writes and signals together. Conflicts over the store are tried again here: not an attempt."""
         signals = _signal_puts(position, record, effects.signals, self._services.ttl())
@@ -142,7 +146,7 @@ class Committer:
         )
         record = replace(record, write_units=record.write_units + 2 * write_units(record))
         key = keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
-        actions = tuple(commit_actions(record, self._services.ttl()))
+        actions = tuple(commit_actions(record, self._services.ttl(), more))
         commit = Update(key, actions, turn_open(position.turn))
         for trial in range(_CONFLICT_TRIES):
             writes: list[Write] = [commit, *await store.writes(effects.store), *signals]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from karman_core.domain.cron import trigger_name
 from karman_core.domain.definition import JSON, GraphDefinition, RegisteredNode
 from karman_core.domain.errors import Conflict, Problem
 from karman_core.domain.messages import Advance, Command, CommandKind, ForeignMessage, Range, decode
+from karman_core.domain.outcome import Outcome
 from karman_core.domain.registered import node_keys
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.domain.validation import validate
+from karman_core.engine.leasing import Leasing, Suspender
 from karman_core.engine.parts import Parts
 from karman_core.engine.secrets import scope
 from karman_core.engine.services import Services
@@ -19,7 +22,16 @@ from karman_core.engine.settings import EngineSettings
 from karman_core.engine.sweeping import SweepReport
 from karman_core.engine.task import Task
 from karman_core.engine.triggering import Request
-from karman_core.engine.views import GraphView, Registration, RunsPage, RunView, Started, StatesPage
+from karman_core.engine.views import (
+    GraphView,
+    Registration,
+    Report,
+    RunsPage,
+    RunView,
+    Started,
+    StatesPage,
+    Work,
+)
 from karman_core.ports.backend import Backend
 from karman_core.ports.executor import Executor
 from karman_core.ports.observer import Observer
@@ -59,6 +71,8 @@ class Engine:
         self.settings = settings or EngineSettings()
         self._services = Services(backend, clock, entropy, self.settings, executor, observer)
         self._parts = Parts.of(self._services)
+        lent = replace(self._services, executor=Suspender())
+        self._leasing = Leasing(lent, Parts.of(lent))
 
     # --- definitions --------------------------------------------------------------------------------------------------
 
@@ -341,6 +355,42 @@ class Engine:
             False for a foreign message, which is to be archived.
         """
         return await self._parts.dead_letters.take(queue, message)
+
+    async def poll(
+        self,
+        namespace: str,
+        nodes: Sequence[str],
+        *,
+        limit: int = 1,
+        wait_seconds: float = 0.0,
+        lease_seconds: int | None = None,
+    ) -> list[Work]:
+        """Lease up to `limit` states that run any of the nodes, for a worker that has no queue."""
+        return await self._leasing.poll(
+            namespace,
+            nodes,
+            limit=limit,
+            wait_seconds=wait_seconds,
+            lease_seconds=lease_seconds or self.settings.lease_seconds,
+        )
+
+    async def heartbeat(
+        self, namespace: str, state_id: str, lease: str | None = None, lease_seconds: int | None = None
+    ) -> int:
+        """Make a lease end later; when, epoch milliseconds. Raises NotFound, Conflict when the lease was lost."""
+        seconds = lease_seconds or self.settings.lease_seconds
+        return await self._leasing.heartbeat(namespace, state_id, lease, seconds)
+
+    async def report(
+        self, namespace: str, state_id: str, outcome: Outcome, *, lease: str | None = None
+    ) -> Report:
+        """Take how a leased state's execution ended. The same report again changes nothing.
+
+        Raises:
+            NotFound: no such state.
+            Conflict: reported before with another result, the lease was lost, or the run has ended.
+        """
+        return await self._leasing.report(namespace, state_id, outcome, lease=lease)
 
     async def sweep(self) -> SweepReport:
         """The hourly guard: ends what is overdue, redrives what has stalled."""

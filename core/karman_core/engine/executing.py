@@ -13,7 +13,7 @@ from karman_core.domain.outcome import Errored, Outcome, Resumption, Stopped
 from karman_core.domain.records import Record
 from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
-from karman_core.engine.commits import Committer, Ran, winner
+from karman_core.engine.commits import Committed, Committer, Ran, winner
 from karman_core.engine.control import Controls, Flag
 from karman_core.engine.inputs import InputResolver
 from karman_core.engine.registry import NodeRegistry, namespace_of
@@ -70,12 +70,7 @@ class Runner:
         Returns:
             The record in the table, one's own or the winner's; None if the work was given back while draining.
         """
-        store = RunStore(
-            self._services,
-            position.run.namespace,
-            position.run.run_id,
-            graph.definition.store_config.default_values,
-        )
+        store = self._store(graph, position)
         ran = await self._cut_short(task, position, stopped=stopped)
         if isinstance(ran, Record):
             task.adopt()
@@ -87,10 +82,21 @@ class Runner:
                 # The worker is being stopped: give the work back, then let the worker go on stopping.
                 await asyncio.shield(self._sender.send_positions(graph, [position], again=True))
                 return None
-        committed = await self._committer.commit(graph, position, ran, store)
+        return (await self.commit(task, graph, position, ran)).record
+
+    async def commit(
+        self, task: Task, graph: Graph, position: Position, ran: Ran, more: tuple[Action, ...] = ()
+    ) -> Committed:
+        """Commit how a turn ended; what was lost to somebody else is adopted."""
+        committed = await self._committer.commit(graph, position, ran, self._store(graph, position), more)
         if not committed.mine:
             task.adopt()
-        return committed.record
+        return committed
+
+    def _store(self, graph: Graph, position: Position) -> RunStore:
+        run = position.run
+        defaults = graph.definition.store_config.default_values
+        return RunStore(self._services, run.namespace, run.run_id, defaults)
 
     async def give_up(self, task: Task, graph: Graph, position: Position) -> Record:
         """Commit that the state cannot be run: its message was delivered too often."""
@@ -98,11 +104,7 @@ class Runner:
         outcome = Errored(
             "undeliverable", "Its message was delivered too often without a commit.", retry=False
         )
-        store = RunStore(self._services, position.run.namespace, position.run.run_id, {})
-        committed = await self._committer.commit(graph, position, Ran(now, now, None, outcome), store)
-        if not committed.mine:
-            task.adopt()
-        return committed.record
+        return (await self.commit(task, graph, position, Ran(now, now, None, outcome))).record
 
     async def _cut_short(self, task: Task, position: Position, *, stopped: bool) -> Ran | Record | None:
         """How the state ends without running: its group failed, or it crashed its workers too often.
@@ -115,7 +117,7 @@ class Runner:
         if not task.redelivered or task.moved or task.states > 1:
             return None
         try:
-            item = await self._mark_running(position, Add("cr", 1))
+            item = await self.mark_running(position, Add("cr", 1))
         except ConditionFailed as lost:
             return winner(lost.old)
         crashes = item["cr"]
@@ -124,7 +126,8 @@ class Runner:
         message = f"Its worker died {crashes} times while running it (out of memory, killed, or the process exited)."
         return Ran(now, now, None, Errored("worker_crashed", message, retry=False))
 
-    async def _mark_running(self, position: Position, *more: Action) -> Item:
+    async def mark_running(self, position: Position, *more: Action) -> Item:
+        """Show that a turn is being run, unless it was committed. Raises ConditionFailed with what was."""
         key = keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
         now = self._services.clock.now_ms()
         actions = [
@@ -207,7 +210,7 @@ class Runner:
     async def _mark_later(self, position: Position) -> None:
         await self._services.clock.sleep(self._services.settings.running_record_seconds)
         try:
-            await self._mark_running(position)
+            await self.mark_running(position)
         except (BackendError, ConditionFailed):
             return  # Only for those who look: the commit will say what happened.
 

@@ -40,6 +40,7 @@ class Parts:
     lifecycle: Lifecycle
     sender: Sender
     triggers: Triggers
+    runner: Runner
     advancer: Advancer
     commands: Commands
     dead_letters: DeadLetters
@@ -60,13 +61,15 @@ class Parts:
             failures=failures,
             sender=base.sender,
         )
-        commands, advancer = Commands(base.lifecycle, base.waits, reopener), _advancer(services, base)
+        commands, runner = Commands(base.lifecycle, base.waits, reopener), _runner(services, base)
+        advancer = _advancer(services, base, runner)
         return cls(
             registry=base.registry,
             graphs=base.graphs,
             lifecycle=base.lifecycle,
             sender=base.sender,
             triggers=Triggers(services, base.graphs, base.registry, base.lifecycle, base.sender),
+            runner=runner,
             advancer=advancer,
             commands=commands,
             dead_letters=DeadLetters(
@@ -113,8 +116,8 @@ class _Base:
         )
 
 
-def _advancer(services: Services, base: _Base) -> Advancer:
-    runner = Runner(
+def _runner(services: Services, base: _Base) -> Runner:
+    return Runner(
         services,
         registry=base.registry,
         inputs=InputResolver(services, base.outputs),
@@ -123,6 +126,9 @@ def _advancer(services: Services, base: _Base) -> Advancer:
         controls=base.controls,
         sender=base.sender,
     )
+
+
+def _advancer(services: Services, base: _Base, runner: Runner) -> Advancer:
     return Advancer(
         services,
         runner=runner,

@@ -25,7 +25,7 @@ from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.run_items import Header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
-from karman_core.ports.table import Absent, AllOf, Equals, Key, OneOf, Remove, Set
+from karman_core.ports.table import Absent, Action, AllOf, Equals, Key, OneOf, Remove, Set
 
 _REOPENED = (StateStatus.FAILED.value, StateStatus.CANCELLED.value)
 
@@ -122,7 +122,7 @@ class Reopener:
         key = keys.state(run.namespace, run.run_id, position.branch, position.number)
         failed = AllOf((Equals("t", record.turn), OneOf("st", _REOPENED)))
         ended_as = record.status
-        actions = [
+        actions: list[Action] = [
             Set("st", StateStatus.RETRYING.value),
             Set("a", 0),
             Set("rt", record.turn),

@@ -35,7 +35,7 @@ from karman_core.ports.table import (
 
 LAYOUT = 1
 _RUNNABLE = tuple(sorted(status.value for status in RUNNABLE_STATES))
-_OF_ONE_TURN = ("o", "w", "ob", "oc", "ch", "d", "du", "aw", "to", "re", "sg", "in")
+_OF_ONE_TURN = ("o", "w", "ob", "oc", "ch", "d", "du", "aw", "to", "re", "sg", "in", "rd")
 _KEY_BYTES = 130
 _WRITE_UNIT_BYTES = 1024
 
@@ -74,13 +74,15 @@ def attributes(record: Record, ttl: int) -> dict[str, Any]:
     return values
 
 
-def commit_actions(record: Record, ttl: int) -> list[Action]:
-    """The update that makes an item hold a record, whatever an earlier turn left in it."""
+def commit_actions(record: Record, ttl: int, more: tuple[Action, ...] = ()) -> list[Action]:
+    """The update that makes an item hold a record, whatever an earlier turn left in it; with `more` beside it."""
     values = attributes(record, ttl)
-    actions: list[Action] = [Set(name, value) for name, value in values.items()]
-    actions.append(Remove("cr"))  # Crashes are counted for each turn by itself.
+    actions: list[Action] = [*(Set(name, value) for name, value in values.items()), *more]
+    set_here = {action.attribute for action in actions}
+    stale = ["cr", "le"]  # Crashes and leases are of one turn.
     if record.turn > 1:
-        actions += [Remove(name) for name in _OF_ONE_TURN if name not in values]
+        stale += _OF_ONE_TURN
+    actions += [Remove(name) for name in stale if name not in set_here]
     if record.errors:
         actions.append(Append("er", tuple(_pack_error(error) for error in record.errors)))
     return actions

@@ -25,6 +25,7 @@ class Task:
         stopping: whether the worker wants to stop.
         until_ms: when this worker has to be done, or None.
         adoptions: how often somebody else's write was found.
+        position: of the state that is being run.
         states: how many states were run.
         dead: the message was delivered too often: the first state without an outcome fails.
         local: outputs of the states that were run, as long as they may be read.
@@ -40,6 +41,7 @@ class Task:
     moved: bool = False
     adoptions: int = 0
     dead: bool = False
+    position: Position | None = None
     states: int = 0
     local: dict[Place, Outputs] = field(default_factory=dict)
 

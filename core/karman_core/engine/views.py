@@ -137,6 +137,36 @@ class RunsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A state that was leased to a worker over HTTP, to be reported before `until_ms`.
+
+    `secrets` holds values: it is for the worker alone. `resumed` is set when the state had waited for a signal.
+    """
+
+    state_id: str
+    lease: str
+    run_id: str
+    graph: str
+    identifier: str
+    node_name: str
+    inputs: Mapping[str, JSON]
+    secrets: Mapping[str, str] = field(repr=False)
+    attempt: int
+    turn: int
+    timeout_seconds: float | None
+    until_ms: int
+    resumed: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The state's status after a report; `repeated` when the same report was taken before."""
+
+    status: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """Result of a trigger. `created` is False when the idempotency key had started this run before."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, assert_never
 
 from karman_core.backends.aws.values import Attribute, to_attribute, to_attributes, to_key
-from karman_core.backends.values import MAX_ALTERNATIVES, plain_number
+from karman_core.backends.values import MAX_ALTERNATIVES, plain_name, plain_number
 from karman_core.ports.table import (
     Absent,
     Action,
@@ -99,7 +99,7 @@ def update_expression(actions: Sequence[Action], placeholders: Placeholders) -> 
     for action in actions:
         if action.attribute in touched or action.attribute in _KEYS:
             raise ValueError(f"an update cannot change {action.attribute!r} twice, nor a key at all")
-        touched.add(action.attribute)
+        touched.add(plain_name(action.attribute))
         clause, text = _action(action, placeholders)
         clauses[clause].append(text)
     return " ".join(f"{clause} {', '.join(texts)}" for clause, texts in clauses.items() if texts)

@@ -1,0 +1,283 @@
+"""Work over HTTP: states are leased to workers that have no queue, and their outcomes are taken when they report.
+
+A poll receives messages for the worker, and goes on with each as far as the next node. There it stops: the state's
+record becomes RUNNING and holds the lease (queue, receipt and position), in one write. A report commits the outcome
+the worker gives, follows, and deletes the message; until then the message is the lease, as for every other worker,
+and reappears when the worker dies. The digest of the report is kept with the commit, so that the same report again is
+no conflict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from karman_core.domain.branches import parse_state_id
+from karman_core.domain.definition import JSON
+from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
+from karman_core.domain.messages import (
+    Advance,
+    Command,
+    ForeignMessage,
+    Position,
+    Range,
+    decode,
+    decode_position,
+    encode_position,
+)
+from karman_core.domain.outcome import Outcome
+from karman_core.domain.transitions import FINAL_RUNS
+from karman_core.engine import keys
+from karman_core.engine.commits import Ran
+from karman_core.engine.parts import Parts
+from karman_core.engine.payloads import dumps
+from karman_core.engine.registry import queue_name
+from karman_core.engine.run_items import header_from_json
+from karman_core.engine.services import Services
+from karman_core.engine.state_items import read_record
+from karman_core.engine.task import Task
+from karman_core.engine.views import Report, Work
+from karman_core.ports.executor import Execution
+from karman_core.ports.queue import Incoming
+from karman_core.ports.table import Item, Set
+
+_RECEIVE_LIMIT = 10
+_NOT_MINE_SECONDS = 1
+
+
+class Suspended(BaseException):
+    """The loop has come to a node: it is not run here, but leased. No error, so nothing may swallow it."""
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__(execution.state_id)
+        self.execution = execution
+
+
+_wanted: ContextVar[frozenset[str]] = ContextVar("wanted", default=frozenset())
+
+
+class Suspender:
+    """An executor that runs nothing: where a node that the poll asked for would run, the loop stops."""
+
+    def runs(self, node_name: str) -> bool:
+        """Whether the poll that is going on asked for the node."""
+        return node_name in _wanted.get()
+
+    def declared_secrets(self, node_name: str) -> tuple[str, ...]:
+        """Registered nodes say which secrets they read."""
+        del node_name
+        return ()
+
+    async def execute(self, execution: Execution) -> NoReturn:
+        """Stop. Raises Suspended."""
+        raise Suspended(execution)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """What a leased state's record holds: where the message is, and where the loop stopped."""
+
+    id: str
+    queue: str
+    receipt: str
+    position: Position
+    started_ms: int
+    inputs: Mapping[str, JSON]
+
+    def text(self) -> str:
+        position = encode_position(self.position)
+        return dumps([self.id, self.queue, self.receipt, position, self.started_ms, self.inputs])
+
+
+class Leasing:
+    """Leases states, and takes reports."""
+
+    def __init__(self, services: Services, parts: Parts) -> None:
+        """Make it; `parts` are put together with a Suspender as executor."""
+        self._services = services
+        self._parts = parts
+
+    async def poll(
+        self, namespace: str, nodes: Sequence[str], *, limit: int, wait_seconds: float, lease_seconds: int
+    ) -> list[Work]:
+        """Lease up to `limit` states of the nodes; waits for the first one."""
+        asked = _wanted.set(frozenset(nodes))
+        try:
+            return await self._poll(namespace, nodes, limit, wait_seconds, lease_seconds)
+        finally:
+            _wanted.reset(asked)
+
+    async def _poll(
+        self, namespace: str, nodes: Sequence[str], limit: int, wait_seconds: float, lease_seconds: int
+    ) -> list[Work]:
+        queues = await self._queues(namespace, nodes)
+        until = self._services.clock.now_ms() + round(wait_seconds * 1000)
+        work: list[Work] = []
+        while queues:
+            for queue in queues:
+                left = (until - self._services.clock.now_ms()) / 1000
+                messages = await self._services.backend.queue.receive(
+                    queue,
+                    limit=min(_RECEIVE_LIMIT, limit - len(work)),
+                    wait_seconds=0.0 if work else max(0.0, left / len(queues)),
+                    lease_seconds=lease_seconds,
+                )
+                taken = [await self._take(queue, message, lease_seconds) for message in messages]
+                work += [one for one in taken if one is not None]
+                if len(work) >= limit:
+                    return work
+            if work or self._services.clock.now_ms() >= until:
+                return work
+        return work
+
+    async def heartbeat(self, namespace: str, state_id: str, lease: str | None, lease_seconds: int) -> int:
+        """Make the lease end later. Returns when, epoch milliseconds. Raises NotFound, Conflict when it was lost."""
+        _, held = await self._held(namespace, state_id, lease)
+        if await self._services.backend.queue.extend(held.queue, [held.receipt], lease_seconds):
+            raise Conflict(f"The lease of state '{state_id}' has ended; another worker may have it.")
+        return self._services.clock.now_ms() + lease_seconds * 1000
+
+    async def report(
+        self, namespace: str, state_id: str, outcome: Outcome, *, lease: str | None = None
+    ) -> Report:
+        """Take how an execution ended.
+
+        Args:
+            lease: the id that the poll gave; None takes whatever lease there is (Exosphere's workers have no ids).
+
+        Raises:
+            NotFound: no such state.
+            Conflict: it was reported before with another result, its lease was lost, or its run has ended.
+        """
+        digest = _digest(outcome)
+        item = await self._item(namespace, state_id)
+        if item.get("rd") == digest:
+            return Report(read_record(item).status.value, repeated=True)
+        item, held = await self._held(namespace, state_id, lease)
+        position = held.position
+        header = await self._parts.lifecycle.header(namespace, position.run.run_id)
+        if header.status in FINAL_RUNS:
+            raise Conflict(
+                f"Run '{position.run.run_id}' has ended ({header.status.value}); the result is not taken."
+            )
+        graph = await self._parts.graphs.compiled(namespace, position.run.graph, position.run.version)
+        task = self._task(held.queue)
+        now = self._services.clock.now_ms()
+        ran = Ran(held.started_ms, now, held.inputs, outcome)
+        record, mine = await self._parts.advancer.take(task, graph, position, ran, (Set("rd", digest),))
+        await self._services.backend.queue.delete(held.queue, [held.receipt])
+        if not mine and (await self._item(namespace, state_id)).get("rd") != digest:
+            raise Conflict(f"State '{state_id}' was reported before, with another result.")
+        return Report(record.status.value, repeated=not mine)
+
+    async def _queues(self, namespace: str, nodes: Sequence[str]) -> list[str]:
+        found = [await self._parts.registry.find(namespace, name) for name in dict.fromkeys(nodes)]
+        return sorted({queue_name(namespace, node.runtime) for node in found if node is not None})
+
+    async def _take(self, queue: str, message: Incoming, lease_seconds: int) -> Work | None:
+        """Go on with a message up to the node that it stops at; None when it comes to none."""
+        try:
+            decoded = decode(message.body)
+        except ForeignMessage as foreign:
+            await self._services.backend.queue.bury(queue, message, str(foreign))
+            return None
+        redelivered = message.receive_count > 1
+        match decoded:
+            case Advance():
+                return await self._advance(queue, message, decoded, lease_seconds)
+            case Range(parent):
+                run = parent.run
+                graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
+                await self._parts.sender.expand(graph, decoded, again=redelivered)
+            case Command():
+                await self._parts.commands.apply(decoded, thorough=redelivered)
+        await self._services.backend.queue.delete(queue, [message.receipt])
+        return None
+
+    async def _advance(
+        self, queue: str, message: Incoming, advance: Advance, lease_seconds: int
+    ) -> Work | None:
+        """Go on with a branch; a message that stands at a node which this poll did not ask for is put back."""
+        run, redelivered = advance.position.run, message.receive_count > 1
+        graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
+        if graph.instances[advance.position.identifier].node_name not in _wanted.get():
+            await self._services.backend.queue.extend(queue, [message.receipt], _NOT_MINE_SECONDS)
+            return None
+        header = advance.header
+        if header is None or await self._parts.lifecycle.begin(header_from_json(header)):
+            task = self._task(queue, redelivered=redelivered, look=redelivered or advance.again)
+            try:
+                await self._parts.advancer.advance(task, graph, advance.position)
+            except Suspended as suspended:
+                position = task.position or advance.position
+                return await self._lease(queue, message, position, suspended.execution, lease_seconds)
+        await self._services.backend.queue.delete(queue, [message.receipt])
+        return None
+
+    async def _lease(
+        self, queue: str, message: Incoming, position: Position, execution: Execution, lease_seconds: int
+    ) -> Work | None:
+        now = self._services.clock.now_ms()
+        lease = _Lease(
+            self._services.entropy.token(), queue, message.receipt, position, now, execution.inputs
+        )
+        try:
+            await self._parts.runner.mark_running(position, Set("le", lease.text()))
+        except ConditionFailed:
+            return None  # Somebody has committed meanwhile: the message comes back and is followed from the record.
+        resumed = execution.resumed
+        return Work(
+            state_id=execution.state_id,
+            lease=lease.id,
+            run_id=execution.run_id,
+            graph=execution.graph,
+            identifier=execution.identifier,
+            node_name=execution.node_name,
+            inputs=execution.inputs,
+            secrets=execution.secrets,
+            attempt=execution.attempt,
+            turn=execution.turn,
+            timeout_seconds=execution.timeout_seconds,
+            until_ms=now + lease_seconds * 1000,
+            resumed=None if resumed is None else asdict(resumed),
+        )
+
+    async def _item(self, namespace: str, state_id: str) -> Item:
+        try:
+            run_id, branch, number = parse_state_id(state_id)
+        except ValueError as error:
+            raise NotFound(f"There is no state '{state_id}'.") from error
+        item = await self._services.backend.table.get(keys.state(namespace, run_id, branch, number))
+        if item is None:
+            raise NotFound(f"There is no state '{state_id}' that was leased.")
+        return item
+
+    async def _held(self, namespace: str, state_id: str, lease: str | None) -> tuple[Item, _Lease]:
+        item = await self._item(namespace, state_id)
+        if "le" not in item:
+            raise Conflict(
+                f"State '{state_id}' is not leased: it was reported before, or its lease was taken over."
+            )
+        held_id, queue, receipt, position, started, inputs = json.loads(item["le"])
+        if lease is not None and lease != held_id:
+            raise Conflict(f"The lease of state '{state_id}' was taken over by another worker.")
+        return item, _Lease(held_id, queue, receipt, decode_position(position), started, inputs)
+
+    def _task(self, queue: str, *, redelivered: bool = False, look: bool = False) -> Task:
+        return Task(
+            queue=queue,
+            redelivered=redelivered,
+            look=look,
+            again=redelivered,
+            begun_ms=self._services.clock.now_ms(),
+            stopping=lambda: False,
+        )
+
+
+def _digest(outcome: Outcome) -> str:
+    body = json.dumps([type(outcome).__name__, asdict(outcome)], sort_keys=True, default=str)
+    return hashlib.sha256(body.encode()).hexdigest()[:32]

@@ -1,0 +1,175 @@
+"""Work over HTTP: states are leased to workers without a queue, reported, and taken over when a worker dies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from karman_core.domain.errors import Conflict, NotFound
+from karman_core.domain.outcome import Effects, Errored, Outcome, Pruned, Requeued, StoreIncrement, Succeeded
+from karman_core.engine.views import RunView, Work
+from tests.scenario.harness import NS, World, node, world
+from tests.scenario.nodes import give_inputs
+
+LEASE_SECONDS = 60
+EVERY = ("a", "b", "u")
+
+
+def gave(**output: Any) -> Outcome:
+    return Succeeded((output,))
+
+
+async def poll(w: World, *names: str, limit: int = 10) -> list[Work]:
+    return await w.api().poll(NS, names or EVERY, limit=limit, lease_seconds=LEASE_SECONDS)
+
+
+async def report(w: World, work: Work, outcome: Outcome, lease: str | None = None) -> str:
+    return (await w.api().report(NS, work.state_id, outcome, lease=lease)).status
+
+
+async def begin(w: World, **inputs: Any) -> str:
+    return (await w.engine.trigger(NS, "g", inputs=inputs)).run_id
+
+
+async def view(w: World, run_id: str) -> RunView:
+    return await w.api().get_run(NS, run_id)
+
+
+async def a_chain(w: World) -> str:
+    await w.define(node("a", "b", k=1), node("b", n="${{ a.outputs.n }}"))
+    return await begin(w, k=7)
+
+
+SCRIPTS = {"a": give_inputs, "b": give_inputs, "u": give_inputs}
+
+
+async def test_a_chain_is_worked_on_from_outside() -> None:
+    async with world(SCRIPTS) as w:
+        run_id = await a_chain(w)
+        [first] = await poll(w)
+        assert (first.node_name, first.inputs, first.attempt) == ("a", {"k": 7}, 1)
+        assert (await w.states(run_id))[0].status == "RUNNING"
+        assert await report(w, first, gave(n=2), first.lease) == "SUCCEEDED"
+        [second] = await poll(w)
+        assert second.inputs == {"n": 2}
+        await report(w, second, gave(done=True))
+        run = await view(w, run_id)
+        assert (run.status, run.result, run.totals.succeeded) == ("SUCCEEDED", {"done": True}, 2)
+        assert await poll(w) == []
+        assert w.executor.executed == {}
+
+
+async def test_a_fork_is_worked_on_in_parallel_and_united() -> None:
+    async with world(SCRIPTS) as w:
+        await w.define(
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", unites="a", xs="${{ b.outputs.y }}"),
+        )
+        run_id = await begin(w)
+        [first] = await poll(w)
+        await report(w, first, Succeeded(tuple({"x": number} for number in range(25))))
+        branches = [work for _ in range(6) for work in await poll(w)]
+        assert sorted(work.inputs["x"] for work in branches) == list(range(25))
+        for work in branches:
+            await report(w, work, gave(y=work.inputs["x"] * 2))
+        [unite] = await poll(w)
+        assert unite.inputs == {"xs": [number * 2 for number in range(25)]}
+        await report(w, unite, gave(sum=600))
+        assert (await view(w, run_id)).totals.succeeded == 27
+
+
+async def test_the_same_report_again_is_none_and_another_is_refused() -> None:
+    async with world(SCRIPTS) as w:
+        await a_chain(w)
+        [work] = await poll(w)
+        api = w.api()
+        assert not (await api.report(NS, work.state_id, gave(n=2))).repeated
+        assert (await api.report(NS, work.state_id, gave(n=2))).repeated
+        with pytest.raises(Conflict, match="reported before"):
+            await api.report(NS, work.state_id, gave(n=3))
+        [second] = await poll(w)
+        assert second.inputs == {"n": 2}
+
+
+async def test_a_dead_workers_state_is_leased_again_and_its_late_report_is_refused() -> None:
+    async with world(SCRIPTS) as w:
+        await a_chain(w)
+        [lost] = await poll(w)
+        assert await poll(w) == []
+        w.clock.advance(LEASE_SECONDS + 1)
+        [again] = await poll(w)
+        assert (again.state_id, again.attempt) == (lost.state_id, 1)
+        with pytest.raises(Conflict, match="taken over"):
+            await report(w, lost, gave(n=1), lost.lease)
+        await report(w, again, gave(n=2), again.lease)
+        [second] = await poll(w)
+        assert second.inputs == {"n": 2}
+
+
+async def test_a_heartbeat_keeps_the_lease() -> None:
+    async with world(SCRIPTS) as w:
+        await a_chain(w)
+        [work] = await poll(w)
+        for _ in range(3):
+            w.clock.advance(LEASE_SECONDS - 10)
+            until = await w.api().heartbeat(NS, work.state_id, work.lease, LEASE_SECONDS)
+            assert until == w.clock.now_ms() + LEASE_SECONDS * 1000
+            assert await poll(w) == []
+        w.clock.advance(LEASE_SECONDS + 1)
+        with pytest.raises(Conflict, match="ended"):
+            await w.api().heartbeat(NS, work.state_id, work.lease, LEASE_SECONDS)
+
+
+async def test_errors_requeues_and_prunes_are_reported() -> None:
+    async with world(SCRIPTS) as w:
+        run_id = await a_chain(w)
+        [first] = await poll(w)
+        assert await report(w, first, Errored("ValueError", "no")) == "RETRYING"
+        assert await poll(w) == []
+        w.clock.advance(10)
+        [second] = await poll(w)
+        assert second.attempt == 2
+        assert await report(w, second, Requeued(5_000)) == "QUEUED"
+        w.clock.advance(10)
+        [third] = await poll(w)
+        assert (third.attempt, third.turn) == (2, 2)
+        assert await report(w, third, Pruned({"why": "enough"})) == "PRUNED"
+        run = await view(w, run_id)
+        assert (run.status, run.totals.pruned, run.totals.turns) == ("SUCCEEDED", 1, 3)
+
+
+async def test_effects_are_written_once_with_the_report() -> None:
+    async with world(SCRIPTS) as w:
+        run_id = await a_chain(w)
+        [work] = await poll(w)
+        counted = Succeeded(({"n": 1},), effects=Effects(store=(StoreIncrement("count"),)))
+        for _ in range(2):
+            await report(w, work, counted)
+        assert await w.api().read_store(NS, run_id) == {"count": 1}
+
+
+async def test_a_result_for_a_cancelled_run_is_refused() -> None:
+    async with world(SCRIPTS) as w:
+        run_id = await a_chain(w)
+        [work] = await poll(w)
+        await w.api().cancel(NS, run_id)
+        with pytest.raises(Conflict, match="CANCELLED"):
+            await report(w, work, gave(n=2))
+
+
+async def test_a_node_that_was_not_asked_for_stays_for_others() -> None:
+    async with world(SCRIPTS) as w:
+        await a_chain(w)
+        assert await poll(w, "b") == []
+        w.clock.advance(2)
+        [work] = await poll(w, "a")
+        assert work.node_name == "a"
+
+
+@pytest.mark.parametrize("state_id", ["", "x", "r1--0", "r1-0.0-x", "../etc-0-0"])
+async def test_an_unknown_state_is_not_found(state_id: str) -> None:
+    async with world(SCRIPTS) as w:
+        with pytest.raises(NotFound):
+            await w.api().report(NS, state_id, gave())
