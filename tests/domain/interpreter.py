@@ -31,8 +31,10 @@ from karman_core.domain.totals import Totals
 from tests.domain.reference import Place, enter
 from tests.domain.world import JoinKey, World, is_open, place_of
 
-Steps: TypeAlias = Generator[Position | None, Outcome | None, Any]
-"""Yields None before a step, or the position of a node that is to run, whose outcome is to be sent."""
+Steps: TypeAlias = Generator[Position | str, Outcome | None, Any]
+"""Yields what the next step is, one of STEPS, or the position of a node that is to run; then its outcome is sent."""
+
+STEPS = ("begin", "look", "mark", "commit", "send", "enter", "tell", "wait", "finish", "delete")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Worker:
     """A worker on one delivery of a message.
 
     Attributes:
-        running: where the node is that runs now, if one does.
+        next: what the worker is about to do: one of STEPS, or to run the node at a position.
         done: whether the work has come to its end, the message's deletion included.
     """
 
@@ -74,26 +76,27 @@ class Worker:
         self.world, self.graph, self.number, self.rules = world, world.graph, number, rules
         self.redelivered = delivery.received > 1
         self.again = self.moved = False
-        self.running: Position | None = None
         self.done = False
         self._steps = self._work(decode(delivery.body))
-        next(self._steps)
+        self.next = next(self._steps)
 
     def step(self, choose: Callable[[Position], Outcome]) -> None:
         """One step; `choose` says how a node ends."""
-        outcome = None if self.running is None else choose(self.running)
+        outcome = choose(self.next) if isinstance(self.next, Position) else None
         try:
-            self.running = self._steps.send(outcome)
+            self.next = self._steps.send(outcome)
         except StopIteration:
             self.done = True
 
-    def run(self, choose: Callable[[Position], Outcome]) -> None:
-        """All steps."""
+    def run(self, choose: Callable[[Position], Outcome], until: str | None = None) -> None:
+        """All steps, or those before the next one of a kind."""
         while not self.done:
             self.step(choose)
+            if self.next == until:
+                return
 
     def _work(self, message: Message) -> Steps:
-        yield None
+        yield "begin"
         match message:
             case Advance(position, again):
                 self.again = again or self.redelivered
@@ -106,7 +109,7 @@ class Worker:
                 assert message.then is not None
                 if self.world.wake(message.then):
                     yield from self._send([message.then], again=True)
-        yield None
+        yield "delete"
         self.world.queue.pop(self.number, None)
 
     def _advance(self, start: Position) -> Steps:
@@ -114,7 +117,7 @@ class Worker:
         while here is not None:
             record = None
             if self.again:
-                yield None
+                yield "look"
                 record = self.world.records.get(place_of(here))
             if record is not None and record.turn > here.turn:
                 self._adopt()
@@ -137,13 +140,13 @@ class Worker:
     def _run(self, here: Position) -> Steps:
         """Run and commit a state; the record in the table, or None to stop."""
         if self.world.marks:
-            yield None
+            yield "mark"
             self.world.mark(here)
         self.world.see(here)
         outcome = yield here
         assert outcome is not None
         record = self._record(here, outcome)
-        yield None
+        yield "commit"
         place = place_of(here)
         old = self.world.records.get(place)
         if self._may_commit(here, old):
@@ -195,9 +198,9 @@ class Worker:
                 yield from self._send([run_again(here, record)])
             case Wait():
                 then = run_again(here, record)
-                yield None
+                yield "wait"
                 self.world.waits[place_of(then)] = then
-                yield None
+                yield "look"
                 if self.world.ready(then):
                     yield from self._send([then], again=True)
             case Run():
@@ -241,10 +244,10 @@ class Worker:
 
     def _send(self, work: Iterable[Position | Range], *, again: bool | None = None) -> Steps:
         for one in work:
-            yield None
             if not self.rules.durable:
+                yield "delete"
                 self.world.queue.pop(self.number, None)
-                yield None
+            yield "send"
             flag = self.again if again is None else again
             self.world.send(one if isinstance(one, Range) else Advance(one, again=flag))
 
@@ -266,7 +269,7 @@ class Worker:
                 return unite(self.graph, here, name, totals)
             ending = end.ending
             here = replace(here, branch=here.branch[:-1], frames=here.frames[:-1])
-        yield None
+        yield "finish"
         self.world.finish(ending, totals)
         return None
 
@@ -290,7 +293,7 @@ class Worker:
         return join, slot
 
     def _enter(self, here: Position, slot: Slot, ending: Ending, totals: Totals, *, fires: bool) -> Steps:
-        yield None
+        yield "enter"
         key = self._key(here, slot)
         join = self.world.joins.get(key, Join())
         if self.rules.membership and join.holds(slot.member):
@@ -309,7 +312,7 @@ class Worker:
         if not root.level:
             first = fired
         elif fired == index or (up and self.rules.told):
-            yield None
+            yield "tell"
             key = self._key(here, root)
             join = self.world.joins.get(key, Join())
             first = fired if join.fired is None or not self.rules.frozen else join.fired

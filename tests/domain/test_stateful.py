@@ -20,21 +20,21 @@ from karman_core.domain.messages import Position
 from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Succeeded
 from karman_core.domain.positions import loop_edge
 from tests.domain.flows import fans, flows
-from tests.domain.interpreter import Rules, Worker
+from tests.domain.interpreter import STEPS, Rules, Worker
 from tests.domain.world import Violation, World, place_of
 
 MAX_RECORDS = 40
 MAX_TURNS = 3
-MAX_WORKERS = 4
+MAX_WORKERS = 6
 MAX_DELIVERIES = 2_000
 
 Ends: TypeAlias = list[tuple[str, int]]
 """How executions end, one after the other: a kind or a number of outputs, and what tells it from others of its kind."""
 
 TAME: Ends = [("1", 0)]
-KINDS = ["1", "1", "0", "2", "3", "5", "next", "next", "error", "failure", "prune", "requeue", "wait"]
+KINDS = ["1", "1", "0", "2", "3", "3", "5", "next", "next", "error", "failure", "prune", "requeue", "wait"]
 picks = st.integers(0, 20)
-steps = st.integers(1, 12)
+stops = st.sampled_from([None, *STEPS])
 worlds = st.fixed_dictionaries(
     {
         "arity": st.integers(2, 3),
@@ -101,21 +101,24 @@ class Runs(RuleBasedStateMachine):
     @rule(pick=picks, ends=ends)
     def deliver(self, pick: int, ends: Ends) -> None:
         """A message that nothing happens to."""
-        self._receive(pick).run(_Nodes(self.world, ends))
+        self._work(self._receive(pick), None, ends)
 
-    @rule(pick=picks, steps=steps, ends=ends)
-    def begin(self, pick: int, steps: int, ends: Ends) -> None:
+    @rule(pick=picks, until=stops, ends=ends)
+    def begin(self, pick: int, until: str | None, ends: Ends) -> None:
         """The first steps on any message, also on one that another worker has."""
-        if len(self.workers) == MAX_WORKERS:
-            del self.workers[0]
-        self.workers.append(self._receive(pick))
-        self._work(self.workers[-1], steps, ends)
+        self._work(self._receive(pick), until, ends)
 
-    @rule(pick=picks, steps=steps, ends=ends)
-    def go_on(self, pick: int, steps: int, ends: Ends) -> None:
+    @rule(plans=st.lists(st.tuples(picks, stops, ends), min_size=2, max_size=5))
+    def rush(self, plans: list[tuple[int, str | None, Ends]]) -> None:
+        """Some steps on as many messages."""
+        for pick, until, ends in plans:
+            self._work(self._receive(pick), until, ends)
+
+    @rule(pick=picks, until=stops, ends=ends)
+    def go_on(self, pick: int, until: str | None, ends: Ends) -> None:
         """Some more steps of one worker."""
         if self.workers:
-            self._work(self.workers[pick % len(self.workers)], steps, ends)
+            self._work(self.workers.pop(pick % len(self.workers)), until, ends)
 
     @rule(pick=picks, order=st.lists(st.booleans(), min_size=1, max_size=16), ends=ends, others=ends, fate=fates)
     def race(self, pick: int, order: list[bool], ends: Ends, others: Ends, fate: str) -> None:
@@ -157,13 +160,10 @@ class Runs(RuleBasedStateMachine):
             raise Violation("the run never ends")
         event(f"{len(self.world.records) // 10}0 states")
 
-    def _work(self, worker: Worker, steps: int, ends: Ends) -> None:
-        nodes = _Nodes(self.world, ends)
-        for _ in range(steps):
-            if not worker.done:
-                worker.step(nodes)
-        if worker.done:
-            self.workers.remove(worker)
+    def _work(self, worker: Worker, until: str | None, ends: Ends) -> None:
+        worker.run(_Nodes(self.world, ends), until)
+        if not worker.done:
+            self.workers = [*self.workers, worker][-MAX_WORKERS:]
 
     def _receive(self, pick: int) -> Worker:
         """A worker that has received a message; when there is none, a wait gets its signal, or a run begins anew."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from karman_core.domain.definition import RegisteredNode
 from karman_core.domain.errors import Conflict, InvalidGraph, InvalidInput, NotFound, PayloadTooLarge
 from karman_core.domain.outcome import Awaiting
 from karman_core.engine import EngineSettings
@@ -201,3 +202,13 @@ async def test_firings_overlap_unless_told_otherwise() -> None:
         started = await w.engine.fire(SCHEDULE, START_MS + 3_600_000)
         assert started is not None
         assert started.run_id != run_id
+
+
+async def test_nodes_with_schemas_that_are_none_are_not_registered() -> None:
+    async with world({}) as w:
+        wrong = RegisteredNode(name="n", runtime="rt", inputs_schema={"type": "objekt"})
+        large = RegisteredNode(name="m", runtime="rt", outputs_schema={"description": "x" * 70_000})
+        with pytest.raises(InvalidInput) as refused:
+            await w.engine.register_nodes("ns", [wrong, large])
+        assert [problem.code for problem in refused.value.problems] == ["invalid_schema", "schema_too_large"]
+        assert await w.engine.list_nodes("ns") == []

@@ -67,8 +67,9 @@ NO_EFFECTS = Effects()
 class Succeeded:
     """The node gave outputs: one, several (a fanout), or an empty list of them.
 
-    A node that returns nothing has given one empty output: the branch goes on. An empty list is a fanout of no branches:
-    the unite of the group runs at once, with empty lists; where nobody unites it, the branch goes on once all the same.
+    A node that returns nothing has given one empty output: the branch goes on. An empty list is a fanout of no
+    branches: the unite of the group runs at once, with empty lists; where nobody unites it, the branch goes on once
+    all the same.
 
     `chosen` names the one next node (or loop target) that follows; None for all next nodes.
     """

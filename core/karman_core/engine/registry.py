@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from karman_core.domain.definition import RegisteredNode
-from karman_core.domain.errors import NotFound
+from karman_core.domain.errors import InvalidInput, NotFound, Problem
+from karman_core.domain.schema_values import check_schema
 from karman_core.engine import keys
-from karman_core.engine.payloads import pack, unpack
+from karman_core.engine.payloads import dumps, pack, unpack
 from karman_core.engine.services import Services
 from karman_core.ports.table import Item, Key, Query
+
+MAX_SCHEMA_BYTES = 65_536
+"""Of one JSON Schema, as text."""
 
 
 class NodeRegistry:
@@ -20,7 +24,14 @@ class NodeRegistry:
         self._known: dict[Key, tuple[int, RegisteredNode]] = {}
 
     async def put(self, namespace: str, nodes: Sequence[RegisteredNode]) -> None:
-        """Make or replace nodes; the last registration of a name wins."""
+        """Make or replace nodes; the last registration of a name wins.
+
+        Raises:
+            InvalidInput: a schema that is none, or too large to be checked against; nothing is registered.
+        """
+        problems = [problem for node in nodes for problem in _schema_problems(node)]
+        if problems:
+            raise InvalidInput("Some nodes have schemas that cannot be used.", problems)
         items = []
         for node in nodes:
             key = keys.node(namespace, node.name)
@@ -66,6 +77,24 @@ class NodeRegistry:
         node = _read(item)
         self._known[key] = (now + int(self._services.settings.node_cache_seconds * 1000), node)
         return node
+
+
+def _schema_problems(node: RegisteredNode) -> list[Problem]:
+    problems = []
+    for field, schema in {"inputs_schema": node.inputs_schema, "outputs_schema": node.outputs_schema}.items():
+        place = f"{node.name}.{field}"
+        size = len(dumps(schema))
+        if size > MAX_SCHEMA_BYTES:
+            problems.append(
+                Problem(
+                    place,
+                    "schema_too_large",
+                    f"It has {size:,} characters; the limit is {MAX_SCHEMA_BYTES:,}.",
+                )
+            )
+            continue
+        problems += [Problem(place, found.code, found.message) for found in check_schema(schema)]
+    return problems
 
 
 def queue_name(namespace: str, runtime: str) -> str:
