@@ -106,7 +106,7 @@ def fans(draw: st.DrawFn) -> Graph:
     sketch = _Sketch(draw, 4)
     sketch.edges = {"n0": [*starts], **{name: ["n3"] for name in starts}, "n3": []}
     sketch.unites = {"n3": ("n0", draw(st.sampled_from(UniteStrategy)))}
-    return compile_graph(sketch.definition({}, {}))
+    return compile_graph(sketch.definition({"n3": {"all": "${{ n1.outputs.x }}"}}, {}))
 
 
 def flows(max_nodes: int = 8, *, loops: bool = True) -> st.SearchStrategy[Graph]:

@@ -100,7 +100,7 @@ class Worker:
         match message:
             case Advance(position, again):
                 self.again = again or self.redelivered
-                self.remote = position.identifier in self.world.remote
+                self.remote = position.identifier in self.world.options.remote
                 yield from self._advance(position)
             case Range():
                 self.again = message.again or self.redelivered
@@ -124,7 +124,7 @@ class Worker:
             else:
                 here = here if record is None else run_again(here, record)
                 fresh = self.redelivered and self.moved
-                if fresh or (here.identifier in self.world.remote) != self.remote:
+                if fresh or (here.identifier in self.world.options.remote) != self.remote:
                     yield from self._send([here], again=fresh or self.again)
                     return
                 record = yield from self._run(here)
@@ -139,7 +139,7 @@ class Worker:
 
     def _run(self, here: Position) -> Steps:
         """Run and commit a state; the record in the table, or None to stop."""
-        if self.world.marks:
+        if self.world.options.marks:
             yield "mark"
             self.world.mark(here)
         self.world.see(here)
@@ -211,15 +211,15 @@ class Worker:
         world, parent = self.world, fork(self.graph, here, record, decision)
         if decision.width == 1:
             return branch(self.graph, parent, 0, decision.starts, self._carried(here, record))
-        outputs = record.outputs if world.carries else None
-        if decision.width <= world.direct:
+        outputs = record.outputs if world.options.carries else None
+        if decision.width <= world.options.direct:
             yield from self._send(
                 self._branches(Range(parent, 0, decision.width, decision.starts, 0, outputs))
             )
             return None
         ranges = []
-        for first in range(0, decision.width, world.arity):
-            last = min(first + world.arity, decision.width)
+        for first in range(0, decision.width, world.options.arity):
+            last = min(first + world.options.arity, decision.width)
             begin, each = first // len(decision.starts), len(decision.starts)
             some = None if outputs is None else tuple(outputs[begin : (last - 1) // each + 1])
             ranges.append(Range(parent, first, last, decision.starts, begin, some, self.again))
@@ -234,13 +234,13 @@ class Worker:
         for index in range(shard.first, shard.last):
             number = index // len(shard.starts) - first
             output = outputs[number] if number < len(outputs) else {}
-            values = carried(self.graph, parent.identifier, output) if self.world.carries else None
+            values = carried(self.graph, parent.identifier, output) if self.world.options.carries else None
             positions.append(branch(self.graph, parent, index, shard.starts, values))
         return positions
 
     def _carried(self, here: Position, record: Record) -> dict[str, Any] | None:
         outputs = record.outputs or ({},)
-        return carried(self.graph, here.identifier, outputs[0]) if self.world.carries else None
+        return carried(self.graph, here.identifier, outputs[0]) if self.world.options.carries else None
 
     def _send(self, work: Iterable[Position | Range], *, again: bool | None = None) -> Steps:
         for one in work:
@@ -279,7 +279,7 @@ class Worker:
         name = self.graph.unite_of(frame.identifier)
         strategy = self.graph.strategy(name) if name else None
         any_success = strategy is UniteStrategy.ANY_SUCCESS and index != frame.width
-        slots = list(climb(frame.width, index, self.world.arity))
+        slots = list(climb(frame.width, index, self.world.options.arity))
         join, slot = Join(), slots[-1]
         for slot in slots:
             fires = any_success and slot.level == 0 and ending is Ending.SUCCEEDED

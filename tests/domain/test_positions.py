@@ -7,7 +7,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from karman_core.domain.branches import Branch
-from karman_core.domain.decide import EndBranch, Ending, Fork, GoOn, UniteAtOnce, decide
+from karman_core.domain.decide import EndBranch, Fork, GoOn, UniteAtOnce, decide
 from karman_core.domain.definition import UniteStrategy
 from karman_core.domain.graph import Graph
 from karman_core.domain.messages import ALL_OUTPUTS, GroupRef, OutputRef, Position, RunRef

@@ -50,8 +50,9 @@ def place_of(position: Position) -> Place:
     return position.branch, position.number
 
 
-class World:
-    """A run and its queue.
+@dataclass(frozen=True)
+class Options:
+    """How runs are worked on.
 
     Attributes:
         arity: members of a join item, branches of a range message.
@@ -59,26 +60,26 @@ class World:
         remote: identifiers of nodes that another runtime runs.
         carries: outputs ride along in messages.
         marks: nodes take so long that they get a RUNNING record.
+    """
+
+    arity: int = 2
+    direct: int = 3
+    remote: frozenset[str] = frozenset()
+    carries: bool = False
+    marks: bool = False
+
+
+class World:
+    """A run and its queue.
+
+    Attributes:
         final: how the run ended, and its totals.
         fired: for each group the branch that fired its unite.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        *,
-        arity: int = 2,
-        direct: int = 2,
-        remote: frozenset[str] = frozenset(),
-        carries: bool = False,
-        marks: bool = False,
-    ) -> None:
+    def __init__(self, graph: Graph, options: Options) -> None:
         self.graph = graph
-        self.arity = arity
-        self.direct = direct
-        self.remote = remote
-        self.carries = carries
-        self.marks = marks
+        self.options = options
         self.records: dict[Place, Record] = {}
         self.joins: dict[JoinKey, Join] = {}
         self.waits: dict[Place, Position] = {}

@@ -5,8 +5,11 @@
     │   ├── InvalidGraph               ... a graph with problems, all of them listed
     │   ├── InvalidInput               ... inputs, a store value or a payload that does not fit
     │   └── PayloadTooLarge       413  ... a value over a limit
+    ├── Unauthorized              401  no key, or none that is known
+    ├── Forbidden                 403  the key does not allow this, or is another namespace's
     ├── NotFound                  404
     ├── Conflict                  409  the thing exists in another shape, or is past changing
+    ├── RateLimited               429  too many requests of one key (retryable)
     ├── BackendError              503  a port failed
     │   ├── Throttled                  ... try again later (retryable)
     │   ├── Unavailable                ... the service did not answer (retryable)
@@ -90,6 +93,20 @@ class PayloadTooLarge(InvalidRequest):
     status = 413
 
 
+class Unauthorized(KarmanError):
+    """There is no key, or none that is known."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(KarmanError):
+    """The key does not allow this. The same for what exists and what does not, so that nothing can be learned."""
+
+    code = "forbidden"
+    status = 403
+
+
 class NotFound(KarmanError):
     """No such thing in this namespace."""
 
@@ -102,6 +119,18 @@ class Conflict(KarmanError):
 
     code = "conflict"
     status = 409
+
+
+class RateLimited(KarmanError):
+    """Too many requests of one key; `retry_after_seconds` says when the next one is taken."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class BackendError(KarmanError):

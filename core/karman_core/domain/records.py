@@ -46,6 +46,7 @@ class Record:
         resumed: for READY, the signal's payload as {"payload": ...} or {"timed_out": true}.
         signals: signals that the node sent with its commits, to be matched: (id, name, run id).
         busy_ms, write_units: summed over the turns.
+        reopened, before: the epoch that opened the state again last (0: none has), and what it had counted by then.
     """
 
     identifier: str
@@ -72,6 +73,8 @@ class Record:
     write_units: int = 0
     crashes: int = 0
     epoch: int = 0
+    reopened: int = 0
+    before: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
 
     @property
     def runnable(self) -> bool:
@@ -90,6 +93,12 @@ class Record:
             busy_ms=self.busy_ms,
             write_units=self.write_units,
         )
+
+    def counted_before(self, epoch: int) -> Totals:
+        """What of the state's totals went up the join tree in earlier epochs."""
+        if self.reopened and self.reopened == epoch:
+            return self.before
+        return self.totals if self.epoch < epoch else Totals()
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,12 @@ class Failures:
 
     async def join(self, parent: Position, width: int, *, level: int | None, item: int) -> Join:
         """A join item of a group as the latest epoch that has one left it; level None is the root's."""
+        return (await self.join_and_epoch(parent, width, level=level, item=item))[0]
+
+    async def join_and_epoch(
+        self, parent: Position, width: int, *, level: int | None, item: int
+    ) -> tuple[Join, int]:
+        """The same, and that epoch."""
         run = parent.run
         if level is None:
             level = list(climb(width, 0, self._services.settings.shard_width))[-1].level
@@ -101,8 +107,8 @@ class Failures:
             key = keys.join(run.namespace, run.run_id, parent.branch, parent.number, epoch, level, item)
             found = await self._services.backend.table.get(key)
             if found is not None:
-                return read_join(found)
-        return Join()
+                return read_join(found), epoch
+        return Join(), run.epoch
 
 
 def in_epoch(position: Position, epoch: int) -> Position:

@@ -34,6 +34,7 @@ _PAGE = 100
 _MAX_LIMIT = 1000
 _MAX_DAYS = 400
 _CURSOR_PARTS = 2
+_NO_CURSOR = "The cursor is none that this listing gave; begin without one."
 
 
 class Reader:
@@ -102,7 +103,8 @@ class Reader:
         while day >= oldest // keys.DAY_MS:
             at = day * keys.DAY_MS
             pk = keys.by_time(namespace, at) if graph is None else keys.by_graph(namespace, graph, at)
-            query = Query(pk, index=index, reverse=True, limit=limit, consistent=False, cursor=inner)
+            room = limit - len(found)
+            query = Query(pk, index=index, reverse=True, limit=room, consistent=False, cursor=inner)
             page = await self._services.backend.table.query(query)
             views = [self._run_view(read_header(item)) for item in page.items]
             found += [
@@ -231,9 +233,9 @@ def _decode(cursor: str) -> list[JSON]:
     try:
         value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
     except ValueError as error:
-        raise InvalidRequest("The cursor is none that this listing gave; begin without one.") from error
+        raise InvalidRequest(_NO_CURSOR) from error
     if not isinstance(value, list) or len(value) != _CURSOR_PARTS:
-        raise InvalidRequest("The cursor is none that this listing gave; begin without one.")
+        raise InvalidRequest(_NO_CURSOR)
     return value
 
 
@@ -246,9 +248,11 @@ def _read_place(cursor: str | None) -> Place | None:
         return None
     path, number = _decode(cursor)
     try:
-        return parse_branch(str(path)), int(number)
-    except ValueError as error:
-        raise InvalidRequest("The cursor is none that this listing gave; begin without one.") from error
+        if isinstance(path, str) and isinstance(number, int):
+            return parse_branch(path), number
+    except ValueError:
+        pass
+    raise InvalidRequest(_NO_CURSOR)
 
 
 def _runs_cursor(day: int, inner: str | None) -> str:
@@ -259,4 +263,6 @@ def _read_runs_cursor(cursor: str | None, now: int) -> tuple[int, str | None]:
     if cursor is None:
         return now // keys.DAY_MS, None
     day, inner = _decode(cursor)
-    return int(day), inner
+    if not isinstance(day, int) or day > now // keys.DAY_MS or not isinstance(inner, str | None):
+        raise InvalidRequest(_NO_CURSOR)
+    return day, inner

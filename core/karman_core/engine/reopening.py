@@ -25,6 +25,7 @@ from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.run_items import Header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
+from karman_core.engine.state_items import read_record, reopening
 from karman_core.ports.table import Absent, Action, AllOf, Equals, Key, OneOf, Remove, Set
 
 _REOPENED = (StateStatus.FAILED.value, StateStatus.CANCELLED.value)
@@ -121,24 +122,14 @@ class Reopener:
         run = position.run
         key = keys.state(run.namespace, run.run_id, position.branch, position.number)
         failed = AllOf((Equals("t", record.turn), OneOf("st", _REOPENED)))
-        ended_as = record.status
-        actions: list[Action] = [
-            Set("st", StateStatus.RETRYING.value),
-            Set("a", 0),
-            Set("rt", record.turn),
-            Set("rs", ended_as.value),
-            Set("ttl", self._services.ttl()),
-            Remove("du"),
-            Remove("f"),
-        ]
+        actions, before = reopening(record, epoch, self._services.ttl()), record.totals
         try:
             await self._services.backend.table.update(key, actions, failed)
         except ConditionFailed as lost:
-            old = lost.old
-            if old is None or old.get("rt") != old["t"] or old["st"] != StateStatus.RETRYING:
+            found = read_record(lost.old) if lost.old else record
+            if found.reopened != epoch or found.status is not StateStatus.RETRYING or found.turn != record.turn:
                 return
-            ended_as = StateStatus(old["rs"])
-        before = replace(record, status=ended_as).totals
+            before = found.before
         again = replace(
             in_epoch(position, epoch),
             turn=record.turn,

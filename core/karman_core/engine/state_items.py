@@ -4,7 +4,7 @@
     o outputs      w width       ob blobs       oc chunk       ch chosen       d data of a pruned state
     in inputs      er errors     du due         aw awaiting    to time-out     re resumed     sg signals sent
     f first start  s start       e end          b busy ms      wu write units  v layout       ttl
-    rt, rs turn and status at which a new epoch opened the state again
+    rp epoch that opened the state again, and what it had counted then: rs status, rt turns, rb busy ms, ru write units
 
 Defaults are left out. `v` is the layout's version; a worker refuses to decide on a layout newer than its own.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import Conflict
 from karman_core.domain.records import Attempt, Record
+from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
 from karman_core.engine.payloads import dumps, pack, packed_size, unpack, unpack_object
 from karman_core.ports.table import (
@@ -130,7 +131,31 @@ def read_record(item: Item) -> Record:
         write_units=item.get("wu", 1 if item["t"] else 0),
         crashes=item.get("cr", 0),
         epoch=item.get("ep", 0),
+        reopened=item.get("rp", 0),
+        before=_before(item),
     )
+
+
+def reopening(record: Record, epoch: int, ttl: int) -> list[Action]:
+    """The update that opens a failed state again in a new epoch, with all its attempts and its whole retry budget."""
+    values: dict[str, Any] = {
+        "st": StateStatus.RETRYING.value,
+        "a": 0,
+        "rp": epoch,
+        "rs": record.status.value,
+        "rt": record.turn,
+        "rb": record.busy_ms,
+        "ru": record.write_units,
+        "ttl": ttl,
+    }
+    return [*(Set(name, value) for name, value in values.items()), Remove("du"), Remove("f")]
+
+
+def _before(item: Item) -> Totals:
+    if "rp" not in item:
+        return Totals()
+    status, turn = StateStatus(item["rs"]), item["rt"]
+    return Record(item["i"], status, turn, busy_ms=item["rb"], write_units=item["ru"]).totals
 
 
 def _signals(item: Item) -> tuple[tuple[str, str, str], ...]:

@@ -131,10 +131,7 @@ class Sweeper:
             case RunAgain(due_ms):
                 return due_ms <= self._services.clock.now_ms()
             case Wait():
-                await self._waits.match(
-                    position.run.namespace, position.run.run_id, record.awaiting or "", thorough=True
-                )
-                return False
+                return record.status is StateStatus.READY or await self._waits.overlooked(position, record)
             case EndBranch():
                 return await self._untold(position)
             case Fork():
@@ -149,7 +146,11 @@ class Sweeper:
         frame, (number, index) = position.frames[-1], position.branch[-1]
         slot = next(iter(climb(frame.width, index, self._services.settings.shard_width)))
         parent = replace(position, branch=position.branch[:-1], number=number)
-        join = await self._failures.join(parent, frame.width, level=slot.level, item=slot.item)
+        join, epoch = await self._failures.join_and_epoch(
+            parent, frame.width, level=slot.level, item=slot.item
+        )
+        if epoch < position.run.epoch:
+            return False  # That epoch has ended, so all of it was told.
         return not join.holds(slot.member) or (join.full(slot) and join.last == slot.member)
 
 

@@ -97,6 +97,16 @@ class Waits:
         wait = keys.wait(then.run.namespace, then.run.run_id, name, then.branch, then.number, then.turn)
         await self._go_on(wait, then)
 
+    async def overlooked(self, position: Position, record: Record) -> bool:
+        """Whether a WAITING state has to be registered again: its wait is not kept, or its time-out did not come."""
+        run, name = position.run, record.awaiting or ""
+        late = record.timeout_ms is not None and record.timeout_ms <= self._services.clock.now_ms()
+        key = keys.wait(run.namespace, run.run_id, name, position.branch, position.number, record.turn)
+        if late or await self._services.backend.table.get(key) is None:
+            return True
+        await self.match(run.namespace, run.run_id, name, thorough=True)
+        return False
+
     async def awaited(self, namespace: str, run_id: str) -> list[str]:
         """Names of the signals that states of a run wait for, sorted, each once."""
         names = set()

@@ -8,7 +8,7 @@ retrying all go this way.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from karman_core.domain.decide import Decision, Fork, GoOn, UniteAtOnce, decide
 from karman_core.domain.graph import Graph
@@ -25,6 +25,7 @@ from karman_core.domain.positions import (
     unite_at_once,
 )
 from karman_core.domain.records import Record
+from karman_core.domain.totals import Totals
 from karman_core.engine import keys
 from karman_core.engine.join_items import read_join
 from karman_core.engine.outputs import OutputStore, Place
@@ -143,7 +144,7 @@ class Walker:
 
     async def fired(self, parent: Position, width: int) -> int | None:
         """The branch whose success fired the unite of an ANY_SUCCESS group; `parent` is what its branches share."""
-        item = await self._join_root(parent, width)
+        item, _ = await self._join_root(parent, width)
         return None if item is None else item.get("fi")
 
     async def _next(self, graph: Graph, visit: Visit, records: dict[int, Record]) -> Position | None:
@@ -160,12 +161,15 @@ class Walker:
             case Fork(width, starts, name) if name is not None and position.number + 1 in records:
                 parent = fork(graph, position, record, Fork(width, starts, name))
                 member = branch(graph, parent, 0, starts, None)
-                join = read_join(await self._join_root(parent, width))
-                return unite(graph, member, name, parent.frames[-1].totals.plus(join.totals))
+                item, epoch = await self._join_root(parent, width)
+                # What an earlier epoch has summed up was counted then.
+                totals = read_join(item).totals if epoch == position.run.epoch else Totals()
+                return unite(graph, member, name, parent.frames[-1].totals.plus(totals))
             case _:
                 return None
 
-    async def _join_root(self, parent: Position, width: int) -> Item | None:
+    async def _join_root(self, parent: Position, width: int) -> tuple[Item | None, int]:
+        """The root join item of a group as the latest epoch that has one left it, and that epoch."""
         run = parent.run
         root = list(climb(width, 0, self._services.settings.shard_width))[-1]
         for epoch in range(run.epoch, -1, -1):
@@ -174,12 +178,14 @@ class Walker:
             )
             item = await self._services.backend.table.get(key)
             if item is not None:
-                return item
-        return None
+                return item, epoch
+        return None, run.epoch
 
     def _visit(self, graph: Graph, position: Position, record: Record | None) -> Visit:
         if record is None:
             return Visit(position, None, None)
+        counted = record.counted_before(position.run.epoch)
+        position = replace(position, totals=position.totals.minus(counted))
         at = run_again(position, record) if record.runnable else position
         return Visit(at, record, decide(graph, record))
 

@@ -1,0 +1,1 @@
+"""Karman's functions: what Lambda calls, and the same application served on one machine."""

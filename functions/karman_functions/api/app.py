@@ -1,0 +1,138 @@
+"""The application: takes API Gateway's events (payload format 2.0) and gives its answers, on Lambda and on one machine."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import CORSConfig, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+from karman_core.domain.errors import NotFound
+from karman_core.engine import Engine
+from karman_core.engine.access import AccessKeys
+from karman_core.ports.backend import Backend
+from karman_core.ports.system import Clock, Entropy
+from karman_functions.api import errors
+from karman_functions.api.bodies import with_text_body
+from karman_functions.api.context import Exchange, Services, exchange
+from karman_functions.api.limits import Limiter, Limits
+from karman_functions.api.resolver import ConcurrentResolver
+from karman_functions.api.routes import RESOURCES
+
+SECURITY_HEADERS: Mapping[str, str] = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+"""On every answer that does not say otherwise. Browsers take the one about transport over HTTPS only."""
+
+
+def application(
+    backend: Backend,
+    engine: Engine,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    admin_key: str | None,
+    limits: Limits | None = None,
+    cors_origins: Sequence[str] = (),
+) -> Application:
+    """The API over a backend and an engine on it.
+
+    Args:
+        admin_key: serves all namespaces; None for none.
+        limits: sizes and rates; see Limits.
+        cors_origins: pages of these origins may call the API from a browser; none by default.
+    """
+    limits = limits or Limits()
+    keys = AccessKeys(backend.table, clock, entropy, admin_key=admin_key)
+    limiter = Limiter(limits, clock)
+    services = Services(engine, keys, backend.schedules, clock, entropy, limits, limiter)
+    return Application(services, cors_origins=cors_origins)
+
+
+class Application:
+    """Serves requests, many at a time, on one event loop."""
+
+    def __init__(self, services: Services, *, cors_origins: Sequence[str] = ()) -> None:
+        self.services = services
+        self.resolver = ConcurrentResolver(_cors(cors_origins))
+        for resource in RESOURCES:
+            self.resolver.include_router(resource.router)
+        self.resolver.not_found(self._no_route)
+        self.resolver.exception_handler(Exception)(errors.answer)
+
+    async def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:  # noqa: ANN401  Lambda's
+        """Answer one event. Never raises for what a request holds."""
+        about = event.get("requestContext", {})
+        request_id = about.get("requestId") or self.services.entropy.token()
+        source = about.get("http", {}).get("sourceIp", "")
+        token = exchange.set(Exchange(self.services, request_id, source))
+        try:
+            answer = await self._resolve(event, context)
+            return self._finished(event, answer, request_id)
+        finally:
+            exchange.reset(token)
+
+    async def _resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  (as above)
+        try:
+            event = with_text_body(event, self.services.limits.body_bytes)
+            return await self.resolver.resolve_async(event, context)
+        except Exception as error:  # noqa: BLE001  the last resort: every request gets an answer
+            failed = errors.answer(error)
+            headers = {name: str(value) for name, value in failed.headers.items()}
+            return {"statusCode": failed.status_code, "headers": headers, "body": failed.body}
+
+    def _no_route(self, _: NotFoundError) -> Response[str]:
+        event = self.resolver.current_event
+        routes = [*self.resolver._static_routes, *self.resolver._dynamic_routes]  # noqa: SLF001  not told otherwise
+        allowed = sorted({route.method for route in routes if route.rule.match(event.path)})
+        if allowed:
+            return errors.answer(errors.MethodNotAllowed(f"Here are {', '.join(allowed)} only.", allowed))
+        return errors.answer(NotFound("There is no such route."))
+
+    def _finished(self, event: Mapping[str, Any], answer: dict[str, Any], request_id: str) -> dict[str, Any]:
+        own = {name.lower(): value for name, value in answer["headers"].items()}
+        headers = {**SECURITY_HEADERS, **own, "x-request-id": request_id}
+        body = answer.get("body") or ""
+        finished = {**answer, "headers": headers, "body": body, "isBase64Encoded": False}
+        if answer["statusCode"] in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            headers.pop("content-type", None)
+            return finished | {"body": ""}
+        headers["vary"] = ", ".join(filter(None, ["accept-encoding", own.get("vary")]))
+        data = body.encode()
+        if len(data) < self.services.limits.compress_bytes or not _takes_gzip(event):
+            return finished
+        headers["content-encoding"] = "gzip"
+        packed = base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
+        return finished | {"body": packed, "isBase64Encoded": True}
+
+
+def _takes_gzip(event: Mapping[str, Any]) -> bool:
+    headers = event.get("headers") or {}
+    given = next((value for name, value in headers.items() if name.lower() == "accept-encoding"), "")
+    for choice in given.lower().split(","):
+        name, _, weight = choice.replace(" ", "").partition(";q=")
+        if name == "gzip":
+            return weight.strip("0.") != "" if weight else True
+    return False
+
+
+def _cors(origins: Sequence[str]) -> CORSConfig | None:
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origin=origins[0],
+        extra_origins=list(origins[1:]),
+        allow_headers=["content-type", "idempotency-key", "if-none-match", "x-api-key"],
+        expose_headers=["etag", "retry-after", "x-request-id"],
+        max_age=600,
+    )

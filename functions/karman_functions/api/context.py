@@ -1,0 +1,51 @@
+"""What a request is served with. It travels in a context variable: one process serves many requests at a time.
+
+Handlers are plain functions at module level, so that they can be read one by one; this is how they reach the engine.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from karman_core.engine import Engine
+from karman_core.engine.access import AccessKeys, Principal
+from karman_core.ports.system import Clock, Entropy
+from karman_core.ports.timers import Schedules
+from karman_functions.api.limits import Limiter, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all requests share."""
+
+    engine: Engine
+    keys: AccessKeys
+    schedules: Schedules
+    clock: Clock
+    entropy: Entropy
+    limits: Limits
+    limiter: Limiter
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer. `principal` is None until the key was verified, and on public routes."""
+
+    services: Services
+    request_id: str
+    source: str
+    principal: Principal | None = None
+
+
+exchange: ContextVar[Exchange] = ContextVar("exchange")
+
+
+def services() -> Services:
+    """Of the request that is being served."""
+    return exchange.get().services
+
+
+def engine() -> Engine:
+    """Of the request that is being served."""
+    return services().engine

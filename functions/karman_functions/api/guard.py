@@ -1,0 +1,71 @@
+"""What every request passes before its route is called: key, rate, scope, media type, names of parameters.
+
+In this order, so that who has no key learns nothing but that, and costs no more than the look at it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from karman_core.domain.definition import NAME_PATTERN
+from karman_core.domain.errors import Forbidden, InvalidRequest, NotFound, Problem, Unauthorized
+from karman_core.engine.access import Principal, Scope
+from karman_functions.api.context import exchange
+from karman_functions.api.errors import UnsupportedMediaType
+from karman_functions.api.routing import Access
+
+_JSON = "application/json"
+
+
+async def guard(event: APIGatewayProxyEventV2, context: dict[str, Any], access: Access) -> None:
+    """Let the request through.
+
+    Raises:
+        RateLimited, Unauthorized, Forbidden, NotFound, UnsupportedMediaType, InvalidRequest: see each.
+    """
+    if access.scope is not None:
+        principal = await _authenticate(event)
+        _authorize(principal, context["_route_args"].get("namespace", ""), access.scope)
+    route = context["_route"]
+    if route.dependant.body_params:
+        _check_media_type(event)
+    known = {field.alias for field in route.dependant.query_params}
+    unknown = sorted(event.query_string_parameters.keys() - known)
+    if unknown:
+        problems = [Problem(f"query.{name[:64]}", "unknown_field", _no_parameter(known)) for name in unknown]
+        raise InvalidRequest("The request is not valid.", problems)
+
+
+async def _authenticate(event: APIGatewayProxyEventV2) -> Principal:
+    """Who asks. Raises Unauthorized; RateLimited for too many requests of a key, or wrong keys of an address."""
+    current = exchange.get()
+    limiter = current.services.limiter
+    limiter.check_failures(current.source)
+    try:
+        current.principal = await current.services.keys.verify(event.headers.get("x-api-key"))
+    except Unauthorized:
+        limiter.note_failure(current.source)
+        raise
+    limiter.take(f"{current.principal.namespace or ''}.{current.principal.key_id}")
+    return current.principal
+
+
+def _authorize(principal: Principal, namespace: str, scope: Scope) -> None:
+    """Raises Forbidden, in the same words whatever exists; NotFound for the admin key and no namespace's name."""
+    if not principal.may(namespace, scope):
+        raise Forbidden(f"The API key does not allow this: it takes scope '{scope}' in this namespace.")
+    if not re.fullmatch(NAME_PATTERN.rstrip("$"), namespace):
+        raise NotFound("There is no such namespace.")
+
+
+def _check_media_type(event: APIGatewayProxyEventV2) -> None:
+    given = event.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if event.body and given != _JSON:
+        raise UnsupportedMediaType(f"The body's content type is '{given[:64]}'; send {_JSON}.")
+
+
+def _no_parameter(known: set[str]) -> str:
+    return f"There is no such parameter; there are {', '.join(sorted(known)) or 'none'}."

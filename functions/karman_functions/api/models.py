@@ -1,0 +1,240 @@
+"""Bodies of requests, and of those answers that are no view of the engine's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+
+from karman_core.domain.definition import JSON, Name, NodeName, RegisteredNode
+from karman_core.domain.errors import Problem
+from karman_core.engine.access import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, KeyView, Scope
+from karman_core.engine.views import Work
+from karman_functions.api.limits import (
+    MAX_DELAY_MS,
+    MAX_LEASE_SECONDS,
+    MAX_NODES,
+    MAX_WAIT_SECONDS,
+    MAX_WORK,
+)
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+SignalName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+LongText: TypeAlias = Annotated[str, StringConstraints(max_length=65_536)]
+SecretValue: TypeAlias = Annotated[str, Field(max_length=4_096, repr=False)]
+DelayMs: TypeAlias = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True)]
+TimeoutMs: TypeAlias = Annotated[int, Field(gt=0, le=MAX_DELAY_MS, strict=True)]
+LeaseSeconds: TypeAlias = Annotated[int, Field(ge=10, le=MAX_LEASE_SECONDS, strict=True)]
+
+
+class Request(BaseModel):
+    """The base of all bodies: unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class NodeDeclaration(Request):
+    """A node as its runtime declares it."""
+
+    name: NodeName
+    inputs_schema: dict[str, JSON] = {"type": "object"}
+    outputs_schema: dict[str, JSON] = {"type": "object"}
+    secrets: Annotated[list[Text], Field(max_length=100)] = []
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400 * 7, allow_inf_nan=False)] | None = None
+
+
+class NodesToRegister(Request):
+    """The nodes that a runtime runs."""
+
+    runtime: Name
+    nodes: Annotated[list[NodeDeclaration], Field(min_length=1, max_length=MAX_NODES)]
+
+
+class GraphToStore(Request):
+    """A graph's definition, and values of its secrets, which are kept apart and never shown."""
+
+    definition: dict[str, JSON]
+    secrets: Annotated[dict[Text, SecretValue], Field(max_length=100)] = {}
+
+
+class RunToStart(Request):
+    """What a run begins with."""
+
+    inputs: dict[str, JSON] = {}
+    store: dict[str, JSON] = {}
+    start_delay_ms: DelayMs = 0
+    timeout_ms: TimeoutMs | None = None
+    tags: dict[str, str] = {}
+
+
+class SignalToSend(Request):
+    """A signal; the same id again is the same signal."""
+
+    name: SignalName
+    payload: JSON = None
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")] | None = None
+
+
+class KeyToIssue(Request):
+    """What a key is for."""
+
+    name: Text
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+
+
+class KeyToRotate(Request):
+    """How long the secret before goes on."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS, strict=True)] = (
+        DEFAULT_OVERLAP_SECONDS
+    )
+
+
+class WorkWanted(Request):
+    """What a worker can run, and how much of it."""
+
+    nodes: Annotated[list[NodeName], Field(min_length=1, max_length=MAX_NODES)]
+    limit: Annotated[int, Field(ge=1, le=MAX_WORK, strict=True)] = 1
+    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)] = 0
+    lease_seconds: LeaseSeconds = 60
+
+
+class LeaseToExtend(Request):
+    """The lease that the poll gave, and how long it is to last from now."""
+
+    lease: Text
+    lease_seconds: LeaseSeconds = 60
+
+
+class Leased(Request):
+    """The base of reports. Without a lease, whichever there is counts."""
+
+    lease: Text | None = None
+
+
+class OutputsReport(Leased):
+    """Outputs: one, several (a fanout), or none; and the next node, if the node chose one."""
+
+    outputs: list[dict[str, JSON]]
+    next: Name | None = None
+
+
+class ErrorReport(Leased):
+    """How an attempt failed; `bases` are classes that the error's derives from, for retry policies."""
+
+    kind: Text
+    message: LongText = ""
+    traceback: LongText = ""
+    retry: StrictBool = True
+    bases: Annotated[list[Text], Field(max_length=100)] = []
+
+
+class PruneReport(Leased):
+    """The branch ends here; the data is kept."""
+
+    data: dict[str, JSON] = {}
+
+
+class RequeueReport(Leased):
+    """The same state again, later."""
+
+    delay_ms: DelayMs
+
+
+class WaitReport(Leased):
+    """The state waits for a signal."""
+
+    signal: SignalName
+    timeout_ms: TimeoutMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """That the process answers."""
+
+    status: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """Registered nodes, by name."""
+
+    nodes: tuple[RegisteredNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """Names of graphs, sorted."""
+
+    graphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is wrong with a definition that was not stored."""
+
+    valid: bool
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreValues:
+    """A run's store."""
+
+    values: dict[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Names of signals that states of a run wait for."""
+
+    awaiting: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A cron trigger of a graph, and its next firings in epoch milliseconds; none while it is disabled."""
+
+    graph: str
+    trigger: str
+    cron: str
+    timezone: str
+    enabled: bool
+    next_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """Cron triggers, by graph and name."""
+
+    triggers: tuple[Trigger, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """API keys, oldest first."""
+
+    keys: tuple[KeyView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPage:
+    """States that were leased to the worker."""
+
+    work: tuple[Work, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """When a lease ends."""
+
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A signal was taken; it is delivered in a moment."""
+
+    accepted: bool = True

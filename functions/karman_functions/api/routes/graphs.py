@@ -1,0 +1,60 @@
+"""Graphs and their versions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+
+from karman_core.domain.parsing import parse_definition
+from karman_core.engine.access import Scope
+from karman_core.engine.views import GraphView
+from karman_functions.api.context import engine
+from karman_functions.api.models import Checked, Graphs, GraphToStore
+from karman_functions.api.parameters import GraphName, IfNoneMatch, Namespace, NewGraphName
+from karman_functions.api.routing import Resource
+
+resource = Resource("graphs")
+
+
+@resource.route("PUT", "/graphs/<name>", Scope.ADMIN)
+async def put_graph(
+    namespace: Namespace,
+    name: NewGraphName,
+    body: Annotated[GraphToStore, Body()],
+    validate_only: Annotated[bool, Query(description="Store nothing; say what is wrong.")] = False,  # noqa: FBT002
+) -> GraphView | Checked:
+    """Store a definition as the graph's next version, unless it is what the current one says.
+
+    A definition with problems is stored too, with `valid` false; it cannot be triggered.
+    """
+    definition = parse_definition(body.definition, name=name)
+    if validate_only:
+        problems = await engine().check_graph(namespace, definition)
+        return Checked(valid=not problems, problems=problems)
+    return await engine().put_graph(namespace, definition, secrets=body.secrets)
+
+
+@resource.route("GET", "/graphs", Scope.READ)
+async def list_graphs(namespace: Namespace) -> Graphs:
+    """The names of the namespace's graphs, sorted."""
+    return Graphs(tuple(await engine().list_graphs(namespace)))
+
+
+@resource.route("GET", "/graphs/<name>", Scope.READ)
+async def get_graph(
+    namespace: Namespace,
+    name: GraphName,
+    version: Annotated[
+        int | None, Query(ge=1, le=99_999_999, description="None for the current one.")
+    ] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[GraphView]:
+    """A version of a graph. The ETag is the version: 304 when it is known already."""
+    view = await engine().get_graph(namespace, name, version)
+    etag = f'"{view.version}"'
+    headers: dict[str, str | list[str]] = {"etag": etag, "cache-control": "private, no-cache"}
+    if if_none_match is not None and etag in if_none_match.replace(" ", "").split(","):
+        return Response(304, "application/json", view, headers)
+    return Response(200, "application/json", view, headers)

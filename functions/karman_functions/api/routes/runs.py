@@ -1,0 +1,106 @@
+"""Runs: begin, look, operate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+
+from karman_core.domain.definition import NAME_PATTERN
+from karman_core.domain.transitions import RunStatus, StateStatus
+from karman_core.engine.access import Scope
+from karman_core.engine.views import RunsPage, RunView, Started, StatesPage
+from karman_functions.api.context import engine, services
+from karman_functions.api.models import RunToStart, StoreValues
+from karman_functions.api.parameters import (
+    Cursor,
+    GraphName,
+    IdempotencyKey,
+    Limit,
+    Namespace,
+    RunId,
+    WaitSeconds,
+)
+from karman_functions.api.routing import Resource
+from karman_functions.api.waiting import ended_run
+
+resource = Resource("runs")
+
+
+@resource.route("POST", "/graphs/<name>/runs", Scope.TRIGGER, status=201)
+async def start_run(
+    namespace: Namespace,
+    name: GraphName,
+    body: Annotated[RunToStart, Body()] = RunToStart(),  # noqa: B008  frozen
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Started]:
+    """Begin a run of the graph's current version. 200 when the idempotency key had begun it before."""
+    started = await engine().trigger(namespace, name, idempotency_key=idempotency_key, **body.model_dump())
+    return Response(201 if started.created else 200, "application/json", started)
+
+
+@resource.route("GET", "/runs", Scope.READ)
+async def list_runs(
+    namespace: Namespace,
+    graph: Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only of this graph.")] = None,
+    status: Annotated[RunStatus | None, Query(description="Only in this status.")] = None,
+    since_ms: Annotated[int | None, Query(ge=0, le=2**53, description="Only begun since then.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> RunsPage:
+    """Runs, newest first."""
+    return await engine().list_runs(
+        namespace, graph=graph, status=status, since_ms=since_ms, limit=limit, cursor=cursor
+    )
+
+
+@resource.route("GET", "/runs/<run_id>", Scope.READ)
+async def get_run(namespace: Namespace, run_id: RunId, wait_seconds: WaitSeconds = 0) -> RunView:
+    """A run. With `wait_seconds`, the answer comes when it has ended, or so much later."""
+    return await ended_run(engine(), services().clock, namespace, run_id, wait_seconds)
+
+
+@resource.route("POST", "/runs/<run_id>/cancel", Scope.TRIGGER)
+async def cancel_run(namespace: Namespace, run_id: RunId) -> RunView:
+    """End a run as CANCELLED; states in flight may finish."""
+    return await engine().cancel(namespace, run_id)
+
+
+@resource.route("POST", "/runs/<run_id>/pause", Scope.TRIGGER)
+async def pause_run(namespace: Namespace, run_id: RunId) -> RunView:
+    """Begin no further states of a run."""
+    return await engine().pause(namespace, run_id)
+
+
+@resource.route("POST", "/runs/<run_id>/resume", Scope.TRIGGER)
+async def resume_run(namespace: Namespace, run_id: RunId) -> RunView:
+    """Go on with a paused run."""
+    return await engine().resume(namespace, run_id)
+
+
+@resource.route("POST", "/runs/<run_id>/retry", Scope.TRIGGER)
+async def retry_run(namespace: Namespace, run_id: RunId) -> RunView:
+    """Run every failed state of a FAILED run again, and what follows from it."""
+    return await engine().retry(namespace, run_id)
+
+
+@resource.route("GET", "/runs/<run_id>/states", Scope.READ)
+async def list_states(
+    namespace: Namespace,
+    run_id: RunId,
+    identifier: Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only of this one.")] = None,
+    status: Annotated[StateStatus | None, Query(description="Only in this status.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> StatesPage:
+    """States of a run, in the order of their branches."""
+    return await engine().list_states(
+        namespace, run_id, identifier=identifier, status=status, limit=limit, cursor=cursor
+    )
+
+
+@resource.route("GET", "/runs/<run_id>/store", Scope.READ)
+async def read_store(namespace: Namespace, run_id: RunId) -> StoreValues:
+    """The run's store, defaults included."""
+    return StoreValues(await engine().read_store(namespace, run_id))

@@ -1,0 +1,19 @@
+"""Errors say what a client needs to know: a stable code, a status, and when to come again."""
+
+from karman_core.domain.errors import KarmanError, RateLimited
+
+
+def test_a_limited_client_is_told_when_to_come_again() -> None:
+    error = RateLimited("Slow down.", 2.5)
+
+    assert (error.code, error.status, error.retryable) == ("rate_limited", 429, True)
+    assert error.retry_after_seconds == 2.5
+
+
+def test_codes_are_unique() -> None:
+    def tree(cls: type[KarmanError]) -> list[type[KarmanError]]:
+        return [cls, *(each for child in cls.__subclasses__() for each in tree(child))]
+
+    codes = [cls.code for cls in tree(KarmanError) if cls.__module__ == KarmanError.__module__]
+
+    assert len(codes) == len(set(codes))
