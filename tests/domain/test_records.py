@@ -135,3 +135,24 @@ def test_what_a_state_counts(status: StateStatus) -> None:
     record = Record("a", status, turn=2, busy_ms=7, write_units=3)
     assert record.totals == counted.get(status, Totals()).plus(Totals(turns=2, busy_ms=7, write_units=3))
     assert record.runnable == (status in RUNNABLE_STATES)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "reopened", "asked", "counted"),
+    [
+        (0, 0, 0, "nothing"),  # the run goes on in its first epoch
+        (1, 0, 1, "nothing"),  # the state was first reached in this epoch
+        (0, 0, 1, "all"),  # it ended in an earlier epoch, and was not opened again
+        (1, 1, 2, "all"),
+        (0, 1, 1, "before"),  # this epoch opened it again, and it has not ended since
+        (1, 1, 1, "before"),  # ... and it has
+        (2, 1, 1, "before"),
+    ],
+)
+def test_what_went_up_the_join_tree_in_earlier_epochs(
+    epoch: int, reopened: int, asked: int, counted: str
+) -> None:
+    before = Totals(failed=1, turns=1)
+    record = Record("a", StateStatus.SUCCEEDED, turn=2, epoch=epoch, reopened=reopened, before=before)
+    expected = {"nothing": Totals(), "all": record.totals, "before": before}
+    assert record.counted_before(asked) == expected[counted]

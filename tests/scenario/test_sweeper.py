@@ -9,6 +9,7 @@ import pytest
 
 from karman_core.domain.outcome import Awaiting, Errored, Requeued
 from karman_core.ports.executor import Execution
+from tests.scenario.faults import Call, Crashed
 from tests.scenario.groups import DEEP, group_nodes, group_scripts
 from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check
@@ -75,7 +76,7 @@ async def test_a_message_lost_between_the_arrival_and_what_follows() -> None:
             w.faults.crash_at = (w.faults.count + calls, calls % 2 == 1)
             while not w.faults.crashes and await w.work():
                 pass
-            crashed = w.faults.crashes
+            crashed, w.faults.crash_at = w.faults.crashes, None
             await w.lose_messages()
             await sweep_until_it_ends(w, run_id)
             assert (await check(w, run_id)).result == {"ys": list(range(6))}
@@ -130,13 +131,15 @@ async def test_a_wait_whose_worker_died_before_it_was_registered() -> None:
     async with world({"a": lambda e: {"p": e.resumed.payload} if e.resumed else Awaiting("go")}) as w:
         await w.define(node("a"))
         run_id = await w.start()
-        w.faults.crash_at = (w.faults.count + 1, True)
-        for number in range(20):
-            if (await w.states(run_id))[0].status == "WAITING":
-                break
-            w.faults.crash_at = (w.faults.count + number, True)
-            await w.work()
-            w.clock.advance(60)
+
+        async def die_at_the_wait(call: Call) -> None:
+            if call.name == "table.put" and call.arguments[0]["sk"].startswith("w#"):
+                raise Crashed
+
+        w.faults.before.append(die_at_the_wait)
+        await w.work()
+        w.faults.before.clear()
+        assert (await w.states(run_id))[0].status == "WAITING"
         await w.lose_messages()
         await w.engine.signal(NS, run_id, "go", 7)
         await w.drive()

@@ -46,9 +46,10 @@ def svg(layout: Layout) -> str:
     # Unites lie below the ordinary arrows, boxes above all of them.
     order = [Kind.UNITES, Kind.LOOP, Kind.NEXT]
     for arrow in sorted(layout.arrows, key=lambda arrow: order.index(arrow.arrow.kind)):
-        lines += _arrow(arrow)
+        lines.append(_arrow(arrow))
     for box in layout.boxes:
         lines += _box(box)
+    lines += [_label(arrow) for arrow in layout.arrows if arrow.arrow.label]
     return "\n".join([*lines, "</svg>", ""])
 
 
@@ -77,15 +78,17 @@ def _box(placed: PlacedBox) -> Iterator[str]:
     yield "</g>"
 
 
-def _arrow(placed: PlacedArrow) -> Iterator[str]:
+def _arrow(placed: PlacedArrow) -> str:
     kind, points = placed.arrow.kind, placed.points
     path = _between_rows(points) if placed.between_rows else _sideways(points)
-    yield f'<path class="{kind}" d="{path}" marker-end="url(#{kind})"/>'
-    if placed.arrow.label:
-        middle = len(points) // 2
-        before, after = points[middle - 1], points[middle]
-        across, down = (before.x + after.x) / 2 + LABEL_GAP, (before.y + after.y) / 2
-        yield f'<text class="label" x="{across:.1f}" y="{down + 4:.1f}">{escape(placed.arrow.label)}</text>'
+    return f'<path class="{kind}" d="{path}" marker-end="url(#{kind})"/>'
+
+
+def _label(placed: PlacedArrow) -> str:
+    middle = len(placed.points) // 2
+    before, after = placed.points[middle - 1], placed.points[middle]
+    across, down = (before.x + after.x) / 2 + LABEL_GAP, (before.y + after.y) / 2
+    return f'<text class="label" x="{across:.1f}" y="{down + 4:.1f}">{escape(placed.arrow.label)}</text>'
 
 
 def _between_rows(points: tuple[Point, ...]) -> str:

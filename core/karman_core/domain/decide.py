@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from karman_core.domain.graph import Graph
 from karman_core.domain.records import Record
@@ -95,6 +95,8 @@ def decide(graph: Graph, record: Record) -> Decision:
             return Wait(record.awaiting or "", record.timeout_ms)
         case StateStatus.RUNNING:
             return Run()
+        case _:
+            assert_never(record.status)
 
 
 def _after_success(graph: Graph, record: Record) -> Decision:

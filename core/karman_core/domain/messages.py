@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, assert_never
 
 from karman_core.domain.branches import Branch, branch_text, parse_branch
 from karman_core.domain.definition import JSON
@@ -214,6 +214,8 @@ def _body(message: Message) -> dict[str, Any]:
                 "args": message.arguments,
                 "then": _position(message.then) if message.then else None,
             }
+        case _:
+            assert_never(message)
 
 
 def encode_position(position: Position) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Stopped, Succeeded
@@ -154,6 +155,8 @@ def record_outcome(turn: Turn, outcome: Outcome, retry_after_ms: int | None) -> 
             return replace(base, status=StateStatus.WAITING, awaiting=signal, timeout_ms=until)
         case Stopped():
             return replace(base, status=StateStatus.CANCELLED)
+        case _:
+            assert_never(outcome)
 
 
 def _record_error(base: Record, outcome: Errored, retry_after_ms: int | None) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import InvalidInput
@@ -49,6 +49,8 @@ def _apply(write: StoreWrite, old: JSON) -> JSON:
             if not isinstance(base, list):
                 raise InvalidInput(f"Store key '{key}' holds no list; nothing can be appended to it.")
             return [*base, value]
+        case _:
+            assert_never(write)
 
 
 def _sum(key: str, base: float, amount: float) -> int | float:

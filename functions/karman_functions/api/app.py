@@ -1,4 +1,4 @@
-"""The application: takes API Gateway's events (payload format 2.0) and gives its answers, on Lambda and on one machine."""
+"""The application: takes API Gateway's events (payload format 2.0), on Lambda and on one machine, and answers them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Limits:
         body_bytes: of a request. Lambda takes events of 6 MB, in which a body may be in base64, a third larger.
         requests_per_second, burst: of one key; a rate of None means no limit.
         failures_per_second, failure_burst: of one address, of requests whose key is not known; None as above.
-        compress_bytes: answers from this size on are compressed for clients that take gzip; smaller ones fit one packet.
+        compress_bytes: answers from this size on are compressed for clients that take gzip; smaller ones fit a packet.
     """
 
     body_bytes: int = 4_194_304

@@ -22,7 +22,7 @@ from karman_functions.api.limits import (
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 SignalName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 LongText: TypeAlias = Annotated[str, StringConstraints(max_length=65_536)]
-SecretValue: TypeAlias = Annotated[str, Field(max_length=4_096, repr=False)]
+SecretValue: TypeAlias = Annotated[str, StringConstraints(max_length=4_096)]
 DelayMs: TypeAlias = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True)]
 TimeoutMs: TypeAlias = Annotated[int, Field(gt=0, le=MAX_DELAY_MS, strict=True)]
 LeaseSeconds: TypeAlias = Annotated[int, Field(ge=10, le=MAX_LEASE_SECONDS, strict=True)]

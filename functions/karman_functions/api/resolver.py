@@ -2,8 +2,8 @@
 
 It is written for Lambda, where a process serves one request after the other. Two things of it break on one machine:
 
-- It keeps the current event in an attribute of a class, and the context of the request in one of the resolver. Here both
-  are in a context variable, of which each task has its own.
+- It keeps the current event in an attribute of a class, and the context of the request in one of the resolver. Here
+  both are in a context variable, of which each task has its own.
 - It runs its validation, which is synchronous, in threads that wait for the rest of the request: two threads a request,
   of a pool that has a few more than there are processors. Some long polls take all of them and stand still for ever.
   Validation waits for nothing, so here it is called directly.
@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.middlewares.openapi_validation import (
@@ -99,7 +99,7 @@ async def _check_request(app: ConcurrentResolver, next_middleware: Next) -> Resp
     access = access_of(app.context["_route"])
     if access is not None:
         await guard(app.current_event, app.context, access)
-        _requests.handler(app, _nothing)
+        _requests.handler(app, cast("Any", _nothing))
     return await next_middleware(app)
 
 
@@ -107,7 +107,7 @@ async def _check_response(app: ConcurrentResolver, next_middleware: Next) -> Res
     response = await next_middleware(app)
     if access_of(app.context["_route"]) is None:
         return response
-    return _responses.handler(app, lambda _: response)
+    return _responses.handler(app, cast("Any", lambda _: response))
 
 
 def _nothing(app: Any) -> Response[Any]:  # noqa: ANN401  what Powertools passes on
