@@ -150,6 +150,7 @@ async def _backend(endpoint: str) -> AsyncIterator[tuple[Backend, Consumed]]:
             secrets=local.secrets,
             blobs=local.blobs,
             events=local.events,
+            purge=local.purge,
             close=local.close,
         )
         yield cast("Backend", backend), table.consumed

@@ -10,7 +10,7 @@ from karman_core.domain.branches import Branch
 from karman_core.domain.decide import EndBranch, Fork, GoOn, UniteAtOnce, decide
 from karman_core.domain.definition import UniteStrategy
 from karman_core.domain.graph import Graph
-from karman_core.domain.messages import ALL_OUTPUTS, GroupRef, OutputRef, Position, RunRef
+from karman_core.domain.messages import ALL_OUTPUTS, GroupRef, OutputRef, Position, RunRef, Scope
 from karman_core.domain.positions import (
     branch,
     carried,
@@ -181,6 +181,9 @@ class Walk:
         name, scope, needs = position.identifier, position.scope, self.graph.needs[position.identifier]
         assert (position.branch, position.number) == (history.branch, history.number)
         assert len(position.frames) == len(position.branch)
+        for frame in position.frames:  # they ride in every message below, so without values
+            assert all(ref == ref.bare() for ref in frame.scope.outputs.values())
+            assert frame.scope == Scope() or self.graph.unite_of(frame.identifier)
         assert position.totals == history.totals
         assert scope.rounds == history.rounds
         assert {read: ref.bare() for read, ref in scope.outputs.items()} == {

@@ -70,6 +70,10 @@ class Process:
         self.blobs = cast(Blobs, _Port(self, "blobs"))
         self.events = cast(Events, _Port(self, "events"))
 
+    def purge(self, now_ms: int) -> None:
+        """As the sweeper of a process has it done."""
+        self._backend.purge(now_ms)
+
     def close(self) -> None:
         """The backend belongs to the scenario."""
 

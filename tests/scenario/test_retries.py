@@ -62,7 +62,7 @@ async def test_jitter_is_drawn_once_for_each_attempt() -> None:
     policy = {"strategy": "FIXED_FULL_JITTER", "backoff_factor": 10_000, "max_retries": 2}
     assert await ran_at(policy, draws=[0.5, 0.2]) == [0, 5000, 7000]
     policy = {"strategy": "FIXED_EQUAL_JITTER", "backoff_factor": 10_000, "max_retries": 2}
-    assert await ran_at(policy, draws=[0.5, 0.2]) == [0, 8000, 14000]
+    assert await ran_at(policy, draws=[0.6, 0.2]) == [0, 8000, 14000]
 
 
 async def test_a_success_after_failures_goes_on_and_shows_them() -> None:

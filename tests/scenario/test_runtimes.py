@@ -45,7 +45,6 @@ async def test_a_node_that_moved_to_another_runtime_runs_there() -> None:
         assert w.executors["new"].executed == {"b": 1}
 
 
-@pytest.mark.xfail(reason="the message is sent back to the same queue at once, so old workers spin while they last")
 async def test_a_worker_without_a_registered_node_of_its_runtime_does_not_spin() -> None:
     async with world({"a": give(), "b": give()}) as w:
         await w.define(node("a", "b"), node("b"))

@@ -244,3 +244,27 @@ async def test_a_run_that_cannot_be_looked_at_does_not_keep_others_from_being_sw
         await w.drive()
         assert (await check(w, fine)).status == "SUCCEEDED"
         assert broken
+
+
+@pytest.mark.parametrize("width", [1, 5, 17])
+async def test_totals_are_exact_when_a_second_epoch_is_swept_while_it_waits(width: int) -> None:
+    def flaky(execution: Execution) -> Answer:
+        if execution.turn == 0:
+            return Errored("Broken", "", retry=False)
+        return {"x": execution.resumed.payload} if execution.resumed else Awaiting("go")
+
+    async with world({"a": count_to(width), "b": give_inputs, "u": give(), "c": flaky}, settings=DEEP) as w:
+        await w.define(
+            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"), node("u", "c", unites="a"), node("c")
+        )
+        run = await w.finish()
+        assert run.status == "FAILED"
+        await w.engine.retry(NS, run.run_id)
+        for _ in range(4):
+            await w.drive()
+            w.clock.advance(HOURS)
+            await w.engine.sweep()
+        await w.engine.signal(NS, run.run_id, "go", 1)
+        await w.drive()
+        assert (await check(w, run.run_id)).result == {"x": 1}
+        assert w.executor.executed == {"a": 1, "b": width, "u": 1, "c": 3}

@@ -205,11 +205,7 @@ def _between(
     upper, lower = placed[chain[0]], placed[chain[-1]]
     upwards = arrow.source == chain[-1]
     inner = [cells[name] for name in chain[1:-1]]
-    sides = (0.0, 0.0)
-    if upwards:
-        # Toward the next place on the way, so that the loop crosses none of the arrows beside it.
-        sides = (_side(upper, [*inner, cells[chain[-1]]][0]), _side(lower, [cells[chain[0]], *inner][-1]))
-        sides = sides if inner else (sides[0], sides[0])
+    sides = _sides(upper, lower, inner) if upwards else (0.0, 0.0)
     points = [Point(upper.centre.x + sides[0] * upper.width, upper.bottom)]
     for cell in inner:
         points.append(Point(cell.centre.x, cell.centre.y - cell.row_height / 2))
@@ -218,9 +214,18 @@ def _between(
     return PlacedArrow(arrow, tuple(points[::-1] if upwards else points))
 
 
-def _side(box: PlacedBox, toward: _Cell) -> float:
-    """Where a loop meets a box: in the middle it would hide the arrow that it follows back. To the right if free."""
-    return -LOOP_ASIDE if toward.centre.x < box.centre.x - 1.0 else LOOP_ASIDE
+def _sides(upper: PlacedBox, lower: PlacedBox, inner: Sequence[_Cell]) -> tuple[float, float]:
+    """Where a loop meets its boxes: in the middle it would hide the arrow that it follows back.
+
+    It keeps to the side on which it goes on, to cross as few of the other arrows as it can; to the right if it may.
+    """
+    if not inner:
+        return (_side(upper, lower.centre.x),) * 2
+    return _side(upper, inner[0].centre.x), _side(lower, inner[-1].centre.x)
+
+
+def _side(box: PlacedBox, toward: float) -> float:
+    return -LOOP_ASIDE if toward < box.centre.x - 1.0 else LOOP_ASIDE
 
 
 def _beside(arrow: Arrow, placed: dict[str, PlacedBox]) -> PlacedArrow:

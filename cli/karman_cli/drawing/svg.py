@@ -45,8 +45,8 @@ def svg(layout: Layout) -> str:
     ]
     # Unites lie below the ordinary arrows, boxes above all of them.
     order = [Kind.UNITES, Kind.LOOP, Kind.NEXT]
-    for arrow in sorted(layout.arrows, key=lambda arrow: order.index(arrow.arrow.kind)):
-        lines.append(_arrow(arrow))
+    arrows = sorted(layout.arrows, key=lambda arrow: order.index(arrow.arrow.kind))
+    lines += map(_arrow, arrows)
     for box in layout.boxes:
         lines += _box(box)
     lines += [_label(arrow) for arrow in layout.arrows if arrow.arrow.label]

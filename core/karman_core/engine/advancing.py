@@ -32,6 +32,8 @@ from karman_core.engine.waiting import Waits
 from karman_core.ports.observer import GroupOpened, StateCommitted
 from karman_core.ports.table import Action, Query
 
+_NOT_HERE_MS = 5_000
+
 
 class Advancer:
     """Goes on with branches."""
@@ -92,6 +94,7 @@ class Advancer:
         Returns:
             The record in the table, and whether this commit made it.
         """
+        task.states += 1
         committed = await self._runner.commit(task, graph, position, ran, more)
         record = committed.record
         if record.turn <= position.turn + 1:
@@ -116,7 +119,7 @@ class Advancer:
             await self._sender.send_positions(graph, [position], again=True)
             return None
         if not self._runner.runs(task, graph, position):
-            await self._sender.send_positions(graph, [position], again=task.again)
+            await self._pass_on(task, graph, position)
             return None
         if self._services.clock.now_ms() >= position.run.deadline_ms:
             await self._lifecycle.expire(position.run.namespace, position.run.run_id)
@@ -126,6 +129,17 @@ class Advancer:
         task.states += 1
         task.position = position
         return await self._runner.run(task, graph, position, record, stopped=control.stops(position.branch))
+
+    async def _pass_on(self, task: Task, graph: Graph, position: Position) -> None:
+        """Send a position to the workers that have its node.
+
+        If those are the workers of this very queue, and one that lacks the node received it, that one is of another
+        version; it leaves the others some time.
+        """
+        queue = await self._sender.queue_of(graph, position.run.namespace, position.identifier)
+        stray = queue == task.queue and not task.states
+        late = self._services.clock.now_ms() + _NOT_HERE_MS if stray else None
+        await self._sender.send_positions(graph, [position], again=task.again, at_ms=late)
 
     def _spent(self, task: Task) -> bool:
         """Whether this worker should hand the branch on: enough states, time, or it is being stopped."""

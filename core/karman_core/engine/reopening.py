@@ -26,7 +26,7 @@ from karman_core.engine.run_items import Header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record, reopening
-from karman_core.ports.table import Absent, Action, AllOf, Equals, Key, OneOf, Remove, Set
+from karman_core.ports.table import Absent, AllOf, Equals, Key, OneOf
 
 _REOPENED = (StateStatus.FAILED.value, StateStatus.CANCELLED.value)
 

@@ -78,6 +78,7 @@ class Sweeper:
                     report = await self._look_at(header, report)
                 except KarmanError:
                     report = replace(report, failed=report.failed + 1)
+        self._services.backend.purge(self._services.clock.now_ms())
         return report
 
     async def _unfinished(self, shard: int) -> AsyncIterator[Header]:

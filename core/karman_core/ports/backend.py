@@ -30,6 +30,10 @@ class Backend(Protocol):
     @property
     def events(self) -> Events: ...
 
+    def purge(self, now_ms: int) -> None:
+        """Remove what has had its time, where no service does it by itself; called with every sweep."""
+        ...
+
     def close(self) -> None:
         """Release files, connections and threads."""
         ...

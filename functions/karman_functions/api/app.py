@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from karman_core.domain.errors import NotFound
+from karman_core.domain.errors import KarmanError, NotFound
 from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys
 from karman_core.ports.backend import Backend
@@ -72,24 +73,29 @@ class Application:
 
     async def handle(self, event: Mapping[str, Any], context: Any = None) -> dict[str, Any]:  # noqa: ANN401  Lambda's
         """Answer one event. Never raises for what a request holds."""
+        with self._exchange(event):
+            try:
+                whole = with_text_body(event, self.services.limits.body_bytes)
+                answer = await self.resolver.resolve_async(whole, context)
+            except Exception as error:  # noqa: BLE001  the last resort: every request gets an answer
+                answer = _plain(errors.answer(error))
+            return self._finished(event, answer)
+
+    def failed(self, event: Mapping[str, Any], error: KarmanError) -> dict[str, Any]:
+        """The answer to an event that somebody else could not serve, in the same form."""
+        with self._exchange(event):
+            return self._finished(event, _plain(errors.described(error)))
+
+    @contextmanager
+    def _exchange(self, event: Mapping[str, Any]) -> Iterator[None]:
         about = event.get("requestContext", {})
         request_id = about.get("requestId") or self.services.entropy.token()
         source = about.get("http", {}).get("sourceIp", "")
         token = exchange.set(Exchange(self.services, request_id, source))
         try:
-            answer = await self._resolve(event, context)
-            return self._finished(event, answer, request_id)
+            yield
         finally:
             exchange.reset(token)
-
-    async def _resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  (as above)
-        try:
-            event = with_text_body(event, self.services.limits.body_bytes)
-            return await self.resolver.resolve_async(event, context)
-        except Exception as error:  # noqa: BLE001  the last resort: every request gets an answer
-            failed = errors.answer(error)
-            headers = {name: str(value) for name, value in failed.headers.items()}
-            return {"statusCode": failed.status_code, "headers": headers, "body": failed.body}
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
         event = self.resolver.current_event
@@ -99,9 +105,9 @@ class Application:
             return errors.answer(errors.MethodNotAllowed(f"Here are {', '.join(allowed)} only.", allowed))
         return errors.answer(NotFound("There is no such route."))
 
-    def _finished(self, event: Mapping[str, Any], answer: dict[str, Any], request_id: str) -> dict[str, Any]:
+    def _finished(self, event: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         own = {name.lower(): value for name, value in answer["headers"].items()}
-        headers = {**SECURITY_HEADERS, **own, "x-request-id": request_id}
+        headers = {**SECURITY_HEADERS, **own, "x-request-id": exchange.get().request_id}
         body = answer.get("body") or ""
         finished = {**answer, "headers": headers, "body": body, "isBase64Encoded": False}
         if answer["statusCode"] in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
@@ -114,6 +120,11 @@ class Application:
         headers["content-encoding"] = "gzip"
         packed = base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
         return finished | {"body": packed, "isBase64Encoded": True}
+
+
+def _plain(response: Response[str]) -> dict[str, Any]:
+    headers = {name: str(value) for name, value in response.headers.items()}
+    return {"statusCode": response.status_code, "headers": headers, "body": response.body}
 
 
 def _takes_gzip(event: Mapping[str, Any]) -> bool:

@@ -60,14 +60,19 @@ class UnsupportedMediaType(InvalidRequest):
 def answer(error: Exception) -> Response[str]:
     """The answer to a request that failed."""
     known = translated(error)
-    request_id = exchange.get().request_id
     if known.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        fields = {"request_id": request_id, "code": known.code}
-        logger.error("request failed", extra=fields, exc_info=error)
+        level = logging.WARNING if known.retryable else logging.ERROR
+        fields = {"request_id": exchange.get().request_id, "code": known.code}
+        logger.log(level, "request failed", extra=fields, exc_info=error)
+    return described(known)
+
+
+def described(known: KarmanError) -> Response[str]:
+    """The answer that an error stands for; nothing is logged."""
     return Response(
         status_code=known.status,
         content_type=PROBLEM,
-        body=json.dumps(problem(known, request_id), ensure_ascii=False),
+        body=json.dumps(problem(known, exchange.get().request_id), ensure_ascii=False),
         headers=_headers(known),
     )
 

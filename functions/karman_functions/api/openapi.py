@@ -1,4 +1,7 @@
-"""The API's description (OpenAPI 3.1), from the routes: `python -m karman_functions.api.openapi > docs/openapi.json`."""
+"""The API's description (OpenAPI 3.1), made from the routes.
+
+python -m karman_functions.api.openapi > docs/openapi.json
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ A body is JSON, and unknown fields and parameters are refused. What fails is ans
 whose `code` is stable. Every answer has an `x-request-id`. Lists go on at `cursor`, until it is null."""
 
 _PROBLEMS = {
-    "400": "The body is not JSON.",
+    "400": "The body is not JSON in UTF-8.",
     "401": "The key is missing or not known.",
     "403": "The key has not the scope, or is another namespace's; the same whatever exists.",
     "404": "There is no such thing in this namespace.",
@@ -33,7 +36,7 @@ _PROBLEMS = {
     "429": "Too many requests of this key; `retry-after` says when to come again.",
     "503": "A service did not answer; send the request again.",
 }
-_OF_BODIES = frozenset({"400", "413", "415"})
+_OF_BODIES = frozenset({"415"})
 _OF_CHANGES = frozenset({"409"})
 
 
@@ -51,11 +54,11 @@ def document() -> dict[str, Any]:
             security_schemes={"api_key": APIKey(name="x-api-key", in_=APIKeyIn.header)},
         )
     found: dict[str, Any] = json.loads(text)
-    for path, item in found["paths"].items():
+    for item in found["paths"].values():
         for method, operation in item.items():
-            _complete(path, method, operation)
+            _complete(method, operation)
     schemas = found["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):
+    for name in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["ProblemAnswer"] = _problem_schema()
     found["components"]["responses"] = {f"Problem{code}": _problem(text) for code, text in _PROBLEMS.items()}
@@ -67,14 +70,17 @@ def text() -> str:
     return json.dumps(document(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+def _complete(method: str, operation: dict[str, Any]) -> None:
     """Say how the operation can fail, which the handlers do not: it is one map for all."""
     responses = operation["responses"]
     responses.pop("422", None)
     if "204" in responses:
         responses["204"] = {"description": "Done."}
     if operation["operationId"] == "start_run":
-        responses["200"] = {**responses["201"], "description": "The idempotency key had begun this run before."}
+        responses["200"] = {
+            **responses["201"],
+            "description": "The idempotency key had begun this run before.",
+        }
     if operation["operationId"] == "get_graph":
         responses["304"] = {"description": "The version is the one that is known."}
     if "security" not in operation:

@@ -82,7 +82,7 @@ class ConcurrentResolver(APIGatewayHttpResolver):
         return _current.get().lambda_context
 
     @property
-    def context(self) -> dict[str, Any]:  # type: ignore[override]  # an attribute there
+    def context(self) -> dict[str, Any]:
         """Notes of this task's request; outside of requests, what is noted is forgotten."""
         current = _current.get(None)
         return {} if current is None else current.context

@@ -58,6 +58,10 @@ class AwsBackend:
             clients=clients,
         )
 
+    def purge(self, now_ms: int) -> None:
+        """Nothing: DynamoDB's time to live, S3's lifecycle rules and SQS's retention do it."""
+        del now_ms
+
     def close(self) -> None:
         """Close connections and stop the threads; nothing of the backend can be used afterwards."""
         self.clients.close()

@@ -7,10 +7,12 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 
+from karman_core.domain.definition import GraphDefinition
+from karman_core.domain.errors import Forbidden
 from karman_core.domain.parsing import parse_definition
 from karman_core.engine.access import Scope
 from karman_core.engine.views import GraphView
-from karman_functions.api.context import engine
+from karman_functions.api.context import engine, exchange
 from karman_functions.api.models import Checked, Graphs, GraphToStore
 from karman_functions.api.parameters import GraphName, IfNoneMatch, Namespace, NewGraphName
 from karman_functions.api.routing import Resource
@@ -30,6 +32,7 @@ async def put_graph(
     A definition with problems is stored too, with `valid` false; it cannot be triggered.
     """
     definition = parse_definition(body.definition, name=name)
+    _check_namespaces(namespace, definition)
     if validate_only:
         problems = await engine().check_graph(namespace, definition)
         return Checked(valid=not problems, problems=problems)
@@ -58,3 +61,11 @@ async def get_graph(
     if if_none_match is not None and etag in if_none_match.replace(" ", "").split(","):
         return Response(304, "application/json", view, headers)
     return Response(200, "application/json", view, headers)
+
+
+def _check_namespaces(namespace: str, definition: GraphDefinition) -> None:
+    """Raises Forbidden for nodes of another namespace: a key of this one must not even learn whether they exist."""
+    principal = exchange.get().principal
+    others = {node.namespace for node in definition.nodes} - {None, namespace}
+    if others and (principal is None or principal.namespace is not None):
+        raise Forbidden("The API key does not allow to use nodes of another namespace.")

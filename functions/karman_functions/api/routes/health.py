@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 
 from karman_functions.api.models import Health
@@ -13,4 +14,9 @@ resource = Resource("health")
 @resource.public("GET", "/health")
 async def get_health() -> Health:
     """Whether the API answers, and its version."""
-    return Health("ok", version("karman"))
+    return Health("ok", _version())
+
+
+@cache
+def _version() -> str:
+    return version("karman")

@@ -30,11 +30,13 @@ class SkippingClock:
         """Return after so many seconds of this clock."""
         sleeper = (self._now_ms + round(seconds * 1000), asyncio.Event())
         self._sleepers.add(sleeper)
+        woken = asyncio.ensure_future(sleeper[1].wait())
         try:
-            await asyncio.wait_for(sleeper[1].wait(), seconds)
-        except TimeoutError:
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
+            await asyncio.wait({woken}, timeout=seconds)
             self.jump_to(sleeper[0])
         finally:
+            woken.cancel()
             self._sleepers.discard(sleeper)
 
     def jump_to(self, at_ms: int) -> None:

@@ -1,0 +1,61 @@
+"""What Lambda calls for requests of API Gateway's HTTP API, or of a function URL (payload format 2.0).
+
+The event loop and all clients are made with the first request and live as long as the instance, so that connections and
+caches stay warm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from karman_core.backends.aws import AwsBackend
+from karman_core.backends.system import SystemClock, SystemEntropy
+from karman_core.engine import Engine
+from karman_functions.api.app import Application, application
+from karman_functions.api.limits import Limits
+from karman_functions.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance of the function."""
+
+    application: Application
+    loop: asyncio.Runner
+
+    def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's
+        """Serve one request to its end."""
+        return self.loop.run(self.application.handle(event, context))
+
+
+def compose(settings: Settings) -> Instance:
+    """The API over the AWS backend."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    backend = AwsBackend.open(settings.aws(), clock=clock, entropy=entropy)
+    app = application(
+        backend,
+        Engine(backend, clock=clock, entropy=entropy),
+        clock=clock,
+        entropy=entropy,
+        admin_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        limits=Limits(
+            body_bytes=settings.body_bytes, requests_per_second=settings.rate or None, burst=settings.burst
+        ),
+        cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
+    )
+    return Instance(app, asyncio.Runner())
+
+
+@cache
+def instance() -> Instance:
+    """This process's; the environment is read here, with the first request."""
+    return compose(load_settings())
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's
+    """Lambda's entry."""
+    return instance().answer(event, context)

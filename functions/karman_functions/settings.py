@@ -1,0 +1,73 @@
+"""The environment of a function, read in one place into one frozen model. Its stack takes the names from here too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from karman_core.backends.aws.settings import AwsSettings
+from karman_core.domain.errors import InvalidRequest, Problem
+
+PREFIX = "KARMAN_"
+
+
+class Settings(BaseModel):
+    """What a deployment tells its functions; the variable of each field is `KARMAN_` and its name in capitals.
+
+    Attributes:
+        api_key: the admin key, which serves all namespaces; None for keys in the table alone.
+        rate: requests a second of one key, on one instance; 0 for no limit.
+        burst: requests of one key at once.
+        body_bytes: the largest body.
+        cors_origins: separated by commas; empty for none.
+        table_name: the DynamoDB table; this and what follows are AwsSettings'.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: SecretStr | None = None
+    rate: float = Field(default=100.0, ge=0)
+    burst: int = Field(default=200, ge=1)
+    body_bytes: int = Field(default=4_194_304, ge=1_024, le=4_500_000)
+    cors_origins: str = ""
+
+    table_name: str
+    prefix: str = "karman"
+    region: str | None = None
+    endpoint: str | None = None
+    bucket: str = ""
+    event_bus: str = "default"
+    timer_group: str = "default"
+    schedule_group: str = "default"
+    scheduler_role_arn: str = ""
+    cron_target_arn: str = ""
+    scheduler_dead_letter_arn: str | None = None
+    secrets_key_id: str | None = None
+
+    def aws(self) -> AwsSettings:
+        """What the AWS backend is told."""
+        named = {field.name for field in fields(AwsSettings)}
+        return AwsSettings(**self.model_dump(include=named))
+
+
+def variable(field: str) -> str:
+    """The variable of a field; the table's is the one that commands on other machines read too."""
+    return PREFIX + {"table_name": "TABLE"}.get(field, field.upper())
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. Empty variables count as unset. Raises InvalidRequest, naming the variables."""
+    environment = os.environ if environment is None else environment
+    names = {field: variable(field) for field in Settings.model_fields}
+    given = {field: environment[name] for field, name in names.items() if environment.get(name)}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        problems = [
+            Problem(names[str(each["loc"][0])], "invalid_setting", f"{each['msg']}.")
+            for each in error.errors(include_input=False)
+        ]
+        raise InvalidRequest("The environment has settings that cannot be used.", problems) from None

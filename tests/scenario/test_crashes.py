@@ -1,0 +1,99 @@
+"""A process dies before or after any one call of a port, anywhere in a run: the run ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.scenario.faults import Crashed
+from tests.scenario.harness import World
+from tests.scenario.references import REFERENCES, Journal, Reference, run_through, told
+
+
+async def survive(w: World, reference: Reference) -> str:
+    """Run through, where what dies begins again: messages after their lease, clients at once."""
+    retried = Reference(
+        reference.nodes, reference.scripts, reference.settings, reference.runtimes,
+        tuple(_stubborn(step) for step in reference.steps),
+    )  # fmt: skip
+    return await run_through(w, retried)
+
+
+def _stubborn(step: Any) -> Any:
+    async def again(w: World, run_id: str) -> None:
+        while True:
+            try:
+                return await step(w, run_id)
+            except Crashed:
+                w.restart()
+
+    return again
+
+
+async def baseline(reference: Reference) -> tuple[dict[str, Any], int, int]:
+    """What the run tells without faults, and between which calls it goes on after its trigger."""
+    w = reference.world()
+    try:
+        begun: list[int] = []
+        start = w.start
+
+        async def noting_start(*arguments: Any, **options: Any) -> str:
+            run_id = await start(*arguments, **options)
+            begun.append(w.faults.count)
+            return run_id
+
+        w.start = noting_start  # type: ignore[method-assign]
+        run_id = await survive(w, reference)
+        last = w.faults.count
+        return await told(w, run_id), begun[0], last
+    finally:
+        w.backend.close()
+
+
+async def compare(reference: Reference, expected: dict[str, Any], crashes: list[tuple[int, bool]]) -> int:
+    """Run with crashes at these calls; how many struck."""
+    w = reference.world()
+    try:
+        journal, plan = Journal(w), sorted(crashes)
+
+        async def arm(_: object) -> None:
+            if w.faults.crash_at is None and w.faults.crashes == len(crashes) - len(plan) and plan:
+                w.faults.crash_at = plan.pop(0)
+
+        w.faults.before.append(arm)
+        w.faults.crash_at = plan.pop(0)
+        run_id = await survive(w, reference)
+        w.faults.before.clear()
+        w.faults.crash_at = None
+        found = await told(w, run_id)
+        assert found == expected, crashes
+        assert max(journal.commits.values()) == 1, crashes
+        assert journal.after_the_end == [], crashes
+        return w.faults.crashes
+    finally:
+        w.backend.close()
+
+
+STALE_COMMANDS = pytest.mark.xfail(reason="a pause that is delivered again after a crash undoes the resume that came between")
+NAMES = [pytest.param(name, marks=STALE_COMMANDS if name == "paused" else ()) for name in REFERENCES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_crash_at_every_call(name: str) -> None:
+    reference = REFERENCES[name]
+    expected, first, last = await baseline(reference)
+    for number in range(first, last):
+        for after in (False, True):
+            assert await compare(reference, expected, [(number, after)]) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_two_crashes(name: str) -> None:
+    reference, rng = REFERENCES[name], random.Random(name)
+    expected, first, last = await baseline(reference)
+    for _ in range(40):
+        one = rng.randrange(first, last)
+        other = one + rng.randrange(1, 30)
+        await compare(reference, expected, [(one, rng.random() < 0.5), (other, rng.random() < 0.5)])

@@ -1,0 +1,99 @@
+"""Queues deliver at least once: twice in a row, at once, late, in any order. The run ends the same."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.scenario.harness import World
+from tests.scenario.references import REFERENCES, Journal, Reference, run_through, told
+
+NAMES = [name for name in REFERENCES if name != "paused"]
+"""A late pause undoes a resume: see test_control."""
+
+
+async def without_faults(reference: Reference) -> dict[str, Any]:
+    w = reference.world()
+    try:
+        return await told(w, await run_through(w, reference))
+    finally:
+        w.backend.close()
+
+
+async def same(w: World, reference: Reference, run_id: str, journal: Journal) -> None:
+    assert await told(w, run_id) == await without_faults(reference)
+    assert max(journal.commits.values()) == 1
+    assert journal.after_the_end == []
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("times", [2, 3])
+async def test_every_message_is_delivered_more_than_once(name: str, times: int) -> None:
+    reference = REFERENCES[name]
+    w = reference.world()
+    journal, w.deliveries = Journal(w), times
+    run_id = await run_through(w, reference)
+    await same(w, reference, run_id, journal)
+    w.backend.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_message_is_delivered_again_after_the_end(name: str) -> None:
+    reference = REFERENCES[name]
+    w = reference.world()
+    journal = Journal(w)
+    run_id = await run_through(w, reference)
+    before = await told(w, run_id), await w.view(run_id)
+    commits = sum(journal.commits.values())
+    w.restart()
+    for queue, body in list(w.bodies):
+        await w.send_body(body, queue)
+        await w.drive()
+    assert (await told(w, run_id), await w.view(run_id)) == before
+    assert sum(journal.commits.values()) == commits
+    assert journal.after_the_end == []
+    w.backend.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(10))
+async def test_messages_come_in_any_order_twice_and_many_at_once(name: str, seed: int) -> None:
+    reference, rng = REFERENCES[name], random.Random(seed)
+    w = reference.world()
+    journal = Journal(w)
+    w.order, w.faults.yields = rng, rng
+    w.deliveries = 1 + seed % 2
+
+    async def work() -> None:
+        await w.drive(at_once=2 + seed % 5)
+
+    run_id = await run_through(w, reference, work)
+    await same(w, reference, run_id, journal)
+    w.backend.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", range(6))
+async def test_leases_end_while_the_work_goes_on(name: str, seed: int) -> None:
+    """Zombies: a message is delivered again, to another worker, while the first one is still at it."""
+    reference, rng = REFERENCES[name], random.Random(seed)
+    w = reference.world()
+    journal = Journal(w)
+    w.order, w.faults.yields = rng, rng
+
+    async def work() -> None:
+        for _ in range(1000):
+            messages = [(q, m) for q in w.backend.queue.queues() for m in await w.backend.queue.receive(q, lease_seconds=1)]
+            if rng.random() < 0.5:
+                w.clock.advance(2)
+                messages += [(q, m) for q in w.backend.queue.queues() for m in await w.backend.queue.receive(q)]
+            if not messages and not w.skip_time():
+                return
+            await w.finish_all([w._deliver(queue, message) for queue, message in messages])  # noqa: SLF001
+        raise AssertionError("no end")
+
+    run_id = await run_through(w, reference, work)
+    await same(w, reference, run_id, journal)
+    w.backend.close()
