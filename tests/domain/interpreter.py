@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 from karman_core.domain.decide import EndBranch, Ending, Fork, GoOn, Run, RunAgain, UniteAtOnce, Wait, decide
 from karman_core.domain.definition import UniteStrategy
 from karman_core.domain.joins import Join, Slot, climb, end_group
-from karman_core.domain.messages import Advance, Message, Position, Range, decode
+from karman_core.domain.message_bodies import decode
+from karman_core.domain.messages import Advance, Message, Position, Range
 from karman_core.domain.outcome import Errored, Outcome
 from karman_core.domain.positions import (
     branch,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from karman_core.domain.branches import Branch
 from karman_core.domain.messages import (
     ALL_OUTPUTS,
+    ARGUMENTS,
     Advance,
     Command,
     CommandKind,
@@ -65,6 +66,15 @@ def positions(draw: st.DrawFn, extra_frames: int = 0) -> Position:
     )
 
 
+@st.composite
+def commands(draw: st.DrawFn) -> Command:
+    """Any command, with the arguments that its kind needs and others."""
+    kind = draw(st.sampled_from(CommandKind))
+    needed = {name: draw(numbers if of is int else names) for name, of in ARGUMENTS.get(kind, {}).items()}
+    arguments = {**draw(objects), **needed}
+    return Command(kind, draw(names), draw(names), arguments, draw(st.none() | positions()))
+
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Advance, positions(), st.booleans(), st.none() | objects),
     st.builds(
@@ -72,10 +82,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
         parent=positions(extra_frames=1),
         first=numbers,
         last=numbers,
-        starts=st.lists(names, max_size=3).map(tuple),
+        starts=st.lists(names, min_size=1, max_size=3).map(tuple),
         first_output=numbers,
         outputs=st.none() | st.lists(objects, max_size=3).map(tuple),
         again=st.booleans(),
     ),
-    st.builds(Command, st.sampled_from(CommandKind), names, names, objects, st.none() | positions()),
+    commands(),
 )

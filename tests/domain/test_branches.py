@@ -46,6 +46,7 @@ places = st.tuples(run_ids, branches, numbers)
 
 
 @given(places)
+@example(("a\nb-1", ((1, 0),), 2))
 def test_a_state_id_is_read_back(place: tuple[str, Branch, int]) -> None:
     assert parse_state_id(state_id(*place)) == place
 

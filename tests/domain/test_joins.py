@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import event, given
@@ -104,6 +104,26 @@ def test_an_item_is_full_when_all_are_in_and_the_root_with_the_unite_that_was_fi
     assert fired.full(inner)
     assert not fired.full(root)
     assert enter(fired, 2, Ending.FAILED, Totals()).full(root)
+
+
+@pytest.mark.parametrize("strategy", [None, *UniteStrategy])
+@pytest.mark.parametrize("each", [set(some) for size in (1, 2, 3) for some in combinations(Ending, size)])
+def test_what_the_members_of_an_item_amount_to(each: set[Ending], strategy: UniteStrategy | None) -> None:
+    join = Join()
+    for member, ending in enumerate(each):
+        join = enter(join, member, ending, Totals())
+    enough = strategy is UniteStrategy.ANY_SUCCESS and Ending.SUCCEEDED in each
+    worst = Ending.FAILED if Ending.FAILED in each and not enough else None
+    assert join.ending(strategy) is (
+        worst or (Ending.SUCCEEDED if Ending.SUCCEEDED in each else Ending.PRUNED)
+    )
+
+
+@pytest.mark.parametrize("unite", Ending)
+def test_a_group_whose_unite_was_fired_ends_as_the_unite_did(unite: Ending) -> None:
+    root = Join(frozenset({0}), frozenset({1}), frozenset({2}), fired=0)
+    full = enter(root, 3, unite, Totals())
+    assert end_group(full, 3, UniteStrategy.ANY_SUCCESS) == GroupEnd(unite=False, ending=unite)
 
 
 class Group:

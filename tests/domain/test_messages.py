@@ -7,7 +7,9 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from karman_core.domain.message_bodies import decode, decode_position, encode, encode_position
 from karman_core.domain.messages import (
+    ARGUMENTS,
     Advance,
     Command,
     CommandKind,
@@ -20,10 +22,6 @@ from karman_core.domain.messages import (
     Range,
     RunRef,
     Scope,
-    decode,
-    decode_position,
-    encode,
-    encode_position,
 )
 from karman_core.domain.totals import Totals
 from tests.domain.positions import messages, positions
@@ -51,7 +49,7 @@ SAMPLES: tuple[Message, ...] = (
     Range(
         Position(RUN, (), 1, "a", frames=(FRAME,)), 0, 2, ("b",), outputs=({"x": 1}, {"x": 2}), again=False
     ),
-    Command(CommandKind.TIMEOUT, "team", "run-1", {"turn": 1}, HERE),
+    Command(CommandKind.TIMEOUT, "team", "run-1", {"name": "go"}, HERE),
     Command(CommandKind.CANCEL, "team", "run-1"),
 )
 
@@ -220,6 +218,28 @@ def test_groups_must_match_the_branch() -> None:
         body = json.loads(encode(sample))
         with pytest.raises(ForeignMessage, match="groups do not match"):
             decode(json.dumps({**body, key: []}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, needed in ARGUMENTS.items() for name in needed]
+)
+@pytest.mark.parametrize("wrong", [None, [], 1.5, "missing"])
+def test_a_command_needs_its_arguments(kind: CommandKind, name: str, wrong: Any) -> None:
+    arguments = {argument: expected() for argument, expected in ARGUMENTS[kind].items()}
+    assert decode(encode(Command(kind, "team", "run", arguments))) == Command(kind, "team", "run", arguments)
+    del arguments[name]
+    with pytest.raises(ForeignMessage):
+        decode(
+            encode(
+                Command(kind, "team", "run", arguments if wrong == "missing" else {**arguments, name: wrong})
+            )
+        )
+
+
+def test_the_branches_of_a_range_begin_somewhere() -> None:
+    body = json.loads(encode(SAMPLES[2]))
+    with pytest.raises(ForeignMessage, match="begin nowhere"):
+        decode(json.dumps({**body, "starts": []}))
 
 
 def test_a_reference_without_its_values() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from karman_core.domain.branches import Branch
@@ -213,6 +213,7 @@ class Walk:
 
 
 @given(flows(max_nodes=9), st.data())
+@settings(max_examples=250)
 def test_a_position_holds_all_that_its_node_and_later_ones_read(graph: Graph, data: st.DataObject) -> None:
     walk = Walk(graph, data)
     root = Position(RUN, (), 0, graph.root, trigger_inputs={"x": 1})

@@ -222,7 +222,7 @@ class _Nodes:
         return outcome_of(self.world, here, end, salt)
 
 
-Runs.TestCase.settings = settings(max_examples=500, stateful_step_count=30)
+Runs.TestCase.settings = settings(max_examples=300, stateful_step_count=30)
 TestRuns = Runs.TestCase
 
 MUTANTS = ["conditional", "turns", "adopt", "keep", "membership", "last", "frozen", "durable"]

@@ -11,6 +11,7 @@ from karman_core.domain.branches import Branch
 from karman_core.domain.decide import Ending
 from karman_core.domain.graph import Graph
 from karman_core.domain.joins import Join
+from karman_core.domain.message_bodies import encode
 from karman_core.domain.messages import (
     ALL_OUTPUTS,
     Advance,
@@ -21,7 +22,6 @@ from karman_core.domain.messages import (
     OutputRef,
     Position,
     RunRef,
-    encode,
 )
 from karman_core.domain.positions import carried
 from karman_core.domain.records import Record
@@ -75,6 +75,7 @@ class World:
     Attributes:
         final: how the run ended, and its totals.
         fired: for each group the branch that fired its unite.
+        spent: what all turns together took.
     """
 
     def __init__(self, graph: Graph, options: Options) -> None:
@@ -86,6 +87,7 @@ class World:
         self.queue: dict[int, Delivery] = {}
         self.final: tuple[Ending, Totals] | None = None
         self.fired: dict[Place, int] = {}
+        self.spent = Totals()
         self.clock = count(1)
         self._numbers = count()
         self._seen: dict[Place, Any] = {}
@@ -96,7 +98,9 @@ class World:
 
     def signal(self, position: Position) -> None:
         """Signal the wait that goes on at a position."""
-        self.send(Command(CommandKind.SIGNAL, RUN.namespace, RUN.run_id, {}, position))
+        self.send(
+            Command(CommandKind.SIGNAL, RUN.namespace, RUN.run_id, {"name": "signal", "id": "1"}, position)
+        )
 
     def reading(self) -> Reading:
         return Reading(self.graph.definition, self.records)
@@ -113,6 +117,10 @@ class World:
         if record.turn != turn:
             raise Violation(f"{place} is at turn {record.turn} and not {turn}")
         self.records[place] = record
+        if record.status not in {StateStatus.RUNNING, StateStatus.READY}:
+            self.spent = self.spent.plus(
+                Totals(turns=1, busy_ms=record.ended_ms - record.started_ms, write_units=1)
+            )
 
     def fire(self, group: Place, index: int, *, beside: bool) -> None:
         """The unite of a group is about to run, since branch `index` came to an end."""
@@ -134,8 +142,10 @@ class World:
         reading, exact = self.reading(), Totals()
         for record in self.records.values():
             exact = exact.plus(record.totals)
-        if self.final != (ending, totals) or totals != exact:
-            raise Violation(f"totals are {totals} and {self.final}, the records' {exact}")
+        if self.final != (ending, totals) or totals != exact or totals[4:] != self.spent[4:]:
+            raise Violation(
+                f"totals are {totals} and {self.final}, the records' {exact}, the turns' {self.spent}"
+            )
         if reading.branch(()) is not ending:
             raise Violation(f"the run is said to have {ending.name}, its records say {reading.branch(())}")
         if strays := set(self.records) - reading.visited:
@@ -153,6 +163,15 @@ class World:
         first = self._seen.setdefault(place_of(position), seen)
         if first != seen:
             raise Violation(f"{place_of(position)} saw {first} and then {seen}")
+        unites = self.graph.instances[position.identifier].unites
+        for (reader, _), united in self.graph.list_reads.items():
+            if (
+                reader == position.identifier
+                and unites
+                and unites.identifier == united
+                and united not in scope.groups
+            ):
+                raise Violation(f"{place_of(position)} does not see the group that it unites")
 
     def _output(self, path: Branch, name: str, ref: OutputRef) -> Any:
         record = self.records.get((path[: ref.depth], ref.number))

@@ -18,7 +18,8 @@ from typing import Any
 
 from karman_core.backends.embedded import EmbeddedBackend
 from karman_core.domain.definition import GraphDefinition, NodeInstance, RegisteredNode
-from karman_core.domain.messages import Command, CommandKind, encode
+from karman_core.domain.message_bodies import encode
+from karman_core.domain.messages import Command, CommandKind
 from karman_core.engine import Disposition, Engine, EngineSettings
 from karman_core.engine.views import GraphView, RunView, StateView
 from karman_core.ports.queue import Incoming, Outgoing

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from karman_core.domain.definition import NodeInstance
-from karman_core.domain.outcome import Awaiting, Effects, Errored, Requeued, SentSignal, StoreAppend, StoreIncrement
+from karman_core.domain.outcome import (
+    Awaiting,
+    Effects,
+    Errored,
+    Requeued,
+    SentSignal,
+    StoreAppend,
+    StoreIncrement,
+)
 from karman_core.engine import EngineSettings
 from karman_core.ports.executor import Execution
 from karman_core.ports.table import Key, Set, Update

@@ -76,8 +76,7 @@ async def compare(reference: Reference, expected: dict[str, Any], crashes: list[
         w.backend.close()
 
 
-STALE_COMMANDS = pytest.mark.xfail(reason="a pause that is delivered again after a crash undoes the resume that came between")
-NAMES = [pytest.param(name, marks=STALE_COMMANDS if name == "paused" else ()) for name in REFERENCES]
+NAMES = list(REFERENCES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -308,7 +308,7 @@ async def test_a_command_of_an_earlier_epoch_changes_nothing() -> None:
         assert w.executor.executed == {"a": 2}
 
 
-@pytest.mark.xfail(reason="the deadline of the first epoch counts: the run ends TIMED_OUT at once and cannot be retried again")
+
 async def test_a_run_that_is_retried_after_its_deadline_does_not_lose_its_chance() -> None:
     async with world({"a": broken_until(1)}) as w:
         await w.define(node("a"))

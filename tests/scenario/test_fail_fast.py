@@ -67,7 +67,7 @@ async def test_an_inner_group_alone_is_cancelled_where_the_outer_one_takes_failu
         await check(w, run.run_id)
 
 
-@pytest.mark.xfail(reason="a stopped group's WAITING states are not woken, so the run waits for them")
+
 async def test_a_sibling_that_waits_is_cancelled() -> None:
     async with world({"a": count_to(2), "b": give_inputs}) as w:
         w.executor.scripts["b"] = lambda e: Awaiting("never") if e.inputs["x"] == 0 else fail(e)

@@ -170,7 +170,7 @@ async def test_every_page_size_gives_the_runs_newest_first(limit: int) -> None:
         ]
 
 
-@pytest.mark.xfail(reason="WAITING is derived by get_run alone; the header and so every list says RUNNING")
+
 async def test_a_run_that_waits_is_listed_as_waiting() -> None:
     async with world({"a": lambda _: Awaiting("go")}) as w:
         await w.define(node("a"))
@@ -179,7 +179,7 @@ async def test_a_run_that_waits_is_listed_as_waiting() -> None:
         assert [run.run_id for run in await listed(w, 10, status="WAITING")] == [run_id]
 
 
-@pytest.mark.xfail(reason="one query for each of the last 400 days, one after the other, unless the page fills before")
+
 async def test_to_list_few_runs_costs_few_queries() -> None:
     async with world({"a": give()}) as w:
         await w.define(node("a"))

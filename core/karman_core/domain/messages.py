@@ -9,20 +9,16 @@ version; a body that does not decode raises ForeignMessage and is buried, never 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import TypeAlias
 
-from karman_core.domain.branches import Branch, branch_text, parse_branch
+from karman_core.domain.branches import Branch
 from karman_core.domain.definition import JSON
 from karman_core.domain.totals import Totals
 
-VERSION = 1
 ALL_OUTPUTS = -1
-
-_T = TypeVar("_T")
 
 
 class ForeignMessage(ValueError):
@@ -168,6 +164,16 @@ class CommandKind(StrEnum):
     DEADLINE = "deadline"
 
 
+ARGUMENTS: Mapping[CommandKind, Mapping[str, type]] = {
+    CommandKind.SIGNAL: {"name": str, "id": str},
+    CommandKind.TIMEOUT: {"name": str},
+    CommandKind.PAUSE: {"control": int},
+    CommandKind.RESUME: {"control": int},
+    CommandKind.RETRY: {"epoch": int},
+}
+"""What commands of a kind carry; a signal its payload as well, if it is not kept already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """Something asked of a run. `then` is the position that a time-out of a wait resumes."""
@@ -180,208 +186,3 @@ class Command:
 
 
 Message: TypeAlias = Advance | Range | Command
-
-
-# --- encoding ---------------------------------------------------------------------------------------------------------
-
-
-def encode(message: Message) -> str:
-    """The body of a message."""
-    return json.dumps({"karman": VERSION, **_body(message)}, separators=(",", ":"))
-
-
-def _body(message: Message) -> dict[str, Any]:
-    match message:
-        case Advance(position, again, header):
-            body = {"k": "advance", **_position(position), "again": again}
-            return body if header is None else {**body, "header": header}
-        case Range():
-            return {
-                "k": "range",
-                **_position(message.parent),
-                "from": message.first,
-                "to": message.last,
-                "starts": message.starts,
-                "o0": message.first_output,
-                "outputs": message.outputs,
-                "again": message.again,
-            }
-        case Command():
-            return {
-                "k": message.kind.value,
-                "ns": message.namespace,
-                "id": message.run_id,
-                "args": message.arguments,
-                "then": _position(message.then) if message.then else None,
-            }
-        case _:
-            assert_never(message)
-
-
-def encode_position(position: Position) -> str:
-    """A position by itself, for what is kept in the table (waits, parked work)."""
-    return json.dumps(_position(position), separators=(",", ":"))
-
-
-def _position(position: Position) -> dict[str, Any]:
-    run = position.run
-    body: dict[str, Any] = {
-        "ns": run.namespace,
-        "id": run.run_id,
-        "g": [run.graph, run.version],
-        "e": run.epoch,
-        "dl": run.deadline_ms,
-        "b": branch_text(position.branch),
-        "n": position.number,
-        "i": position.identifier,
-        "t": position.turn,
-        "f": [
-            [frame.identifier, frame.width, frame.totals, _scope(frame.scope)] for frame in position.frames
-        ],
-        "s": _scope(position.scope),
-        "c": position.totals,
-        "p": [position.attempts, position.first_ms, position.busy_ms, position.write_units],
-    }
-    if position.trigger_inputs is not None:
-        body["in"] = position.trigger_inputs
-    return body
-
-
-def _scope(scope: Scope) -> list[Any]:
-    return [
-        {name: [ref.depth, ref.number, ref.output, ref.values] for name, ref in scope.outputs.items()},
-        {name: [ref.depth, ref.number, ref.width, ref.only] for name, ref in scope.groups.items()},
-        scope.rounds,
-    ]
-
-
-# --- decoding ---------------------------------------------------------------------------------------------------------
-
-
-def decode(body: str) -> Message:
-    """The message of a body.
-
-    Raises:
-        ForeignMessage: for anything that `encode` of this version does not write.
-    """
-    try:
-        data = json.loads(body)
-        if not isinstance(data, dict) or _just(int, data.get("karman")) != VERSION:
-            reason = "it is not a Karman message of a version known here"
-            raise ForeignMessage(reason)
-        return _decode(data)
-    except ForeignMessage:
-        raise
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"it does not decode: {type(error).__name__}"
-        raise ForeignMessage(reason) from error
-
-
-def decode_position(text: str) -> Position:
-    """The reverse of `encode_position`."""
-    return _read_position(json.loads(text))
-
-
-def _just(kind: type[_T], value: object) -> _T:
-    """The value, if it is of just this type: what is read leniently here would fail where nobody expects it."""
-    if type(value) is not kind:
-        reason = f"{type(value).__name__} in place of {kind.__name__}"
-        raise TypeError(reason)
-    return value
-
-
-def _decode(data: dict[str, Any]) -> Message:
-    kind = data["k"]
-    if kind == "advance":
-        header = data.get("header")
-        return Advance(
-            _read_position(data), _just(bool, data["again"]), None if header is None else _just(dict, header)
-        )
-    if kind == "range":
-        outputs = data["outputs"]
-        return Range(
-            parent=_read_position(data, extra_frames=1),
-            first=_just(int, data["from"]),
-            last=_just(int, data["to"]),
-            starts=tuple(_just(str, name) for name in _just(list, data["starts"])),
-            first_output=_just(int, data["o0"]),
-            outputs=None
-            if outputs is None
-            else tuple(_just(dict, output) for output in _just(list, outputs)),
-            again=_just(bool, data["again"]),
-        )
-    then = data["then"]
-    return Command(
-        CommandKind(kind),
-        _just(str, data["ns"]),
-        _just(str, data["id"]),
-        _just(dict, data["args"]),
-        None if then is None else _read_position(_just(dict, then)),
-    )
-
-
-def _read_position(data: dict[str, Any], *, extra_frames: int = 0) -> Position:
-    attempts, first_ms, busy_ms, write_units = _read_numbers(data["p"])
-    branch = parse_branch(_just(str, data["b"]))
-    frames = tuple(_read_frame(frame) for frame in _just(list, data["f"]))
-    if len(frames) != len(branch) + extra_frames:
-        reason = "its groups do not match its branch"
-        raise ForeignMessage(reason)
-    inputs = data.get("in")
-    return Position(
-        run=_read_run(data),
-        branch=branch,
-        number=_just(int, data["n"]),
-        identifier=_just(str, data["i"]),
-        turn=_just(int, data["t"]),
-        frames=frames,
-        scope=_read_scope(data["s"]),
-        totals=Totals._make(_read_numbers(data["c"])),
-        attempts=attempts,
-        first_ms=first_ms,
-        busy_ms=busy_ms,
-        write_units=write_units,
-        trigger_inputs=None if inputs is None else _just(dict, inputs),
-    )
-
-
-def _read_run(data: dict[str, Any]) -> RunRef:
-    graph, version = _just(list, data["g"])
-    return RunRef(
-        _just(str, data["ns"]),
-        _just(str, data["id"]),
-        _just(str, graph),
-        _just(int, version),
-        _just(int, data["e"]),
-        _just(int, data["dl"]),
-    )
-
-
-def _read_frame(data: object) -> Frame:
-    name, width, totals, scope = _just(list, data)
-    return Frame(_just(str, name), _just(int, width), Totals._make(_read_numbers(totals)), _read_scope(scope))
-
-
-def _read_numbers(data: object) -> list[int]:
-    return [_just(int, number) for number in _just(list, data)]
-
-
-def _read_scope(data: object) -> Scope:
-    outputs, groups, rounds = _just(list, data)
-    return Scope(
-        {name: _read_output(ref) for name, ref in _just(dict, outputs).items()},
-        {name: _read_group(ref) for name, ref in _just(dict, groups).items()},
-        {edge: _just(int, count) for edge, count in _just(dict, rounds).items()},
-    )
-
-
-def _read_output(data: object) -> OutputRef:
-    *numbers, values = _just(list, data)
-    depth, number, output = _read_numbers(numbers)
-    return OutputRef(depth, number, output, None if values is None else _just(dict, values))
-
-
-def _read_group(data: object) -> GroupRef:
-    *numbers, only = _just(list, data)
-    depth, number, width = _read_numbers(numbers)
-    return GroupRef(depth, number, width, None if only is None else _just(int, only))

@@ -21,7 +21,7 @@ from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
 from karman_core.engine.commits import Ran
 from karman_core.engine.control import Controls, Flag
-from karman_core.engine.executing import Runner
+from karman_core.engine.executing import UNDELIVERABLE, Runner
 from karman_core.engine.joining import Joiner
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.sending import Sender, id_of
@@ -113,14 +113,13 @@ class Advancer:
             return None
         if task.dead:
             task.dead, task.moved = False, True  # Whatever follows has a fresh message, and its chance.
-            return await self._runner.give_up(task, graph, position)
+            return await self._runner.give_up(task, graph, position, UNDELIVERABLE)
         if (task.redelivered and task.moved) or self._spent(task):
             # Progress was found: a fresh message, so that receives count the crashes at one place.
             await self._sender.send_positions(graph, [position], again=True)
             return None
         if not self._runner.runs(task, graph, position):
-            await self._pass_on(task, graph, position)
-            return None
+            return await self._pass_on(task, graph, position)
         if self._services.clock.now_ms() >= position.run.deadline_ms:
             await self._lifecycle.expire(position.run.namespace, position.run.run_id)
             return None
@@ -128,18 +127,24 @@ class Advancer:
             return None
         task.states += 1
         task.position = position
-        return await self._runner.run(task, graph, position, record, stopped=control.stops(position.branch))
+        return await self._runner.run(
+            task, graph, position, record, stopped=control.stops(position.branch, position.run.epoch)
+        )
 
-    async def _pass_on(self, task: Task, graph: Graph, position: Position) -> None:
-        """Send a position to the workers that have its node.
+    async def _pass_on(self, task: Task, graph: Graph, position: Position) -> Record | None:
+        """Send a position to the workers that have its node; a node that nobody has registered fails its state.
 
         If those are the workers of this very queue, and one that lacks the node received it, that one is of another
         version; it leaves the others some time.
         """
+        unknown = await self._runner.unknown(graph, position)
+        if unknown is not None:
+            return await self._runner.give_up(task, graph, position, unknown)
         queue = await self._sender.queue_of(graph, position.run.namespace, position.identifier)
         stray = queue == task.queue and not task.states
         late = self._services.clock.now_ms() + _NOT_HERE_MS if stray else None
         await self._sender.send_positions(graph, [position], again=task.again, at_ms=late)
+        return None
 
     def _spent(self, task: Task) -> bool:
         """Whether this worker should hand the branch on: enough states, time, or it is being stopped."""
@@ -175,7 +180,7 @@ class Advancer:
                 )
                 return None
             case Wait():
-                await self._waits.register(task, position, record)
+                await self._waits.register(task, graph, position, record)
                 return None
             case Run():
                 return None  # The next turn runs already, on a message of its own.

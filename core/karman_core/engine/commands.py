@@ -42,8 +42,8 @@ class Commands:
             case CommandKind.DEADLINE:
                 await self._lifecycle.expire(namespace, run_id)
             case CommandKind.PAUSE:
-                await self._lifecycle.pause(namespace, run_id)
+                await self._lifecycle.pause(namespace, run_id, arguments["control"])
             case CommandKind.RESUME:
-                await self._lifecycle.resume(namespace, run_id)
+                await self._lifecycle.resume(namespace, run_id, arguments["control"])
             case CommandKind.RETRY:
-                await self._reopener.reopen(namespace, run_id, int(arguments["epoch"]))
+                await self._reopener.reopen(namespace, run_id, arguments["epoch"])

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from karman_core.domain.branches import Branch, branch_text
-from karman_core.domain.errors import BackendError
+from karman_core.domain.errors import BackendError, ConditionFailed
 from karman_core.engine import keys
 from karman_core.engine.services import Services
-from karman_core.ports.table import Action, Add, Item, Remove, Set
+from karman_core.ports.table import Absent, Action, Add, AnyOf, Item, LessThan, Set
 
 _CACHED_RUNS = 4096
+FINAL_VERSION = 2**53
+"""Of the flag of a run that was cut off: no later one exists."""
 
 
 class Flag(StrEnum):
@@ -35,19 +37,20 @@ class Control:
     flag: Flag = Flag.GO
     stopped: frozenset[str] = frozenset()
 
-    def stops(self, branch: Branch) -> bool:
-        """Whether a group that the branch is in was stopped."""
+    def stops(self, branch: Branch, epoch: int) -> bool:
+        """Whether a group that the branch is in was stopped in this epoch."""
         return bool(self.stopped) and any(
-            group_text(branch[:depth], number) in self.stopped for depth, (number, _) in enumerate(branch)
+            group_text(branch[:depth], number, epoch) in self.stopped
+            for depth, (number, _) in enumerate(branch)
         )
 
 
 _GO = Control()
 
 
-def group_text(branch: Branch, number: int) -> str:
-    """The name of the group that a state opened."""
-    return f"{branch_text(branch)}#{number}"
+def group_text(branch: Branch, number: int, epoch: int) -> str:
+    """The name of the group that a state opened, in an epoch: a retried run begins with no group stopped."""
+    return f"{epoch}#{branch_text(branch)}#{number}"
 
 
 class Controls:
@@ -72,22 +75,22 @@ class Controls:
         item = await self._services.backend.table.get(keys.control(namespace, run_id))
         return self._remember((namespace, run_id), item)
 
-    async def set_flag(self, namespace: str, run_id: str, flag: Flag) -> None:
-        """Write the flag; durable on return."""
-        await self._write(namespace, run_id, Set("flag", flag.value))
+    async def set_flag(self, namespace: str, run_id: str, flag: Flag, version: int) -> None:
+        """Write the flag that belongs to a version of the header, unless a later one was written; durable on return."""
+        actions = [Set("flag", flag.value), Set("ver", version), Set("ttl", self._services.ttl())]
+        earlier = AnyOf((Absent("ver"), LessThan("ver", version)))
+        try:
+            item = await self._services.backend.table.update(
+                keys.control(namespace, run_id), actions, earlier
+            )
+        except ConditionFailed as lost:
+            self._remember((namespace, run_id), lost.old)
+        else:
+            self._remember((namespace, run_id), item)
 
     async def stop_groups(self, namespace: str, run_id: str, groups: frozenset[str]) -> None:
         """Stop the branches of groups that have failed already."""
-        await self._write(namespace, run_id, Add("stopped", groups))
-
-    async def clear(self, namespace: str, run_id: str, flag: Flag) -> None:
-        """Write the flag and forget which groups were stopped: a new epoch begins."""
-        actions: list[Action] = [Set("flag", flag.value), Remove("stopped"), Set("ttl", self._services.ttl())]
-        item = await self._services.backend.table.update(keys.control(namespace, run_id), actions)
-        self._remember((namespace, run_id), item)
-
-    async def _write(self, namespace: str, run_id: str, action: Action) -> None:
-        actions = [action, Set("ttl", self._services.ttl())]
+        actions: list[Action] = [Add("stopped", groups), Set("ttl", self._services.ttl())]
         item = await self._services.backend.table.update(keys.control(namespace, run_id), actions)
         self._remember((namespace, run_id), item)
 

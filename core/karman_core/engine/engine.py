@@ -9,7 +9,7 @@ from enum import StrEnum
 from karman_core.domain.cron import trigger_name
 from karman_core.domain.definition import JSON, GraphDefinition, RegisteredNode
 from karman_core.domain.errors import Conflict, Problem
-from karman_core.domain.messages import Advance, Command, CommandKind, ForeignMessage, Range, decode
+from karman_core.domain.messages import Command, CommandKind
 from karman_core.domain.outcome import Outcome
 from karman_core.domain.registered import node_keys
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
@@ -20,7 +20,6 @@ from karman_core.engine.secrets import scope
 from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
 from karman_core.engine.sweeping import SweepReport
-from karman_core.engine.task import Task
 from karman_core.engine.triggering import Request
 from karman_core.engine.views import (
     GraphView,
@@ -240,7 +239,7 @@ class Engine:
         header = await self._parts.lifecycle.header(namespace, run_id)
         if header.status in FINAL_RUNS and header.status is not after:
             raise Conflict(f"Run '{run_id}' has ended: {header.status.value}.")
-        command = Command(kind, namespace, run_id)
+        command = Command(kind, namespace, run_id, {"control": header.control})
         await self._parts.sender.command(header.home, command)
         await self._parts.commands.apply(command, thorough=False)
         return await self.get_run(namespace, run_id)
@@ -303,50 +302,8 @@ class Engine:
         Raises:
             BackendError: a port failed; leave the message, it will be delivered again.
         """
-        try:
-            decoded = decode(message.body)
-        except ForeignMessage as foreign:
-            await self._services.backend.queue.bury(queue, message, str(foreign))
-            return Disposition.DONE
-        redelivered = message.receive_count > 1
-        match decoded:
-            case Advance():
-                await self._advance(
-                    queue, decoded, redelivered=redelivered, stopping=stopping, until_ms=until_ms
-                )
-            case Range():
-                run = decoded.parent.run
-                graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
-                await self._parts.sender.expand(graph, decoded, again=redelivered)
-            case Command():
-                await self._parts.commands.apply(decoded, thorough=redelivered)
+        await self._parts.receiver.receive(queue, message, stopping=stopping, until_ms=until_ms)
         return Disposition.DONE
-
-    async def _advance(
-        self,
-        queue: str,
-        message: Advance,
-        *,
-        redelivered: bool,
-        stopping: Callable[[], bool],
-        until_ms: int | None,
-    ) -> None:
-        position = await self._parts.lifecycle.first(message)
-        if position is None:
-            return
-        run = position.run
-        graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
-        flagged = redelivered or message.again
-        task = Task(
-            queue=queue,
-            redelivered=redelivered,
-            look=flagged,
-            again=redelivered,
-            begun_ms=self._services.clock.now_ms(),
-            stopping=stopping,
-            until_ms=until_ms,
-        )
-        await self._parts.advancer.advance(task, graph, position)
 
     async def dead_letter(self, queue: str, message: Incoming) -> bool:
         """A message that was delivered too often: fail the state it stands at, and follow.

@@ -27,6 +27,8 @@ from karman_core.ports.executor import Execution
 from karman_core.ports.observer import StateBegan
 from karman_core.ports.table import Action, Add, Item, Remove, Set
 
+UNDELIVERABLE = Errored("undeliverable", "Its message was delivered too often without a commit.", retry=False)
+
 
 class Runner:
     """Runs states with this worker's executor."""
@@ -98,13 +100,18 @@ class Runner:
         defaults = graph.definition.store_config.default_values
         return RunStore(self._services, run.namespace, run.run_id, defaults)
 
-    async def give_up(self, task: Task, graph: Graph, position: Position) -> Record:
-        """Commit that the state cannot be run: its message was delivered too often."""
+    async def unknown(self, graph: Graph, position: Position) -> Errored | None:
+        """How the state fails, if nobody has registered its node."""
+        try:
+            await self._node(graph, position)
+        except NotFound as error:
+            return Errored(error.code, str(error), retry=False)
+        return None
+
+    async def give_up(self, task: Task, graph: Graph, position: Position, failure: Errored) -> Record:
+        """Commit that the state cannot be run."""
         now = self._services.clock.now_ms()
-        outcome = Errored(
-            "undeliverable", "Its message was delivered too often without a commit.", retry=False
-        )
-        return (await self.commit(task, graph, position, Ran(now, now, None, outcome))).record
+        return (await self.commit(task, graph, position, Ran(now, now, None, failure))).record
 
     async def _cut_short(self, task: Task, position: Position, *, stopped: bool) -> Ran | Record | None:
         """How the state ends without running: its group failed, or it crashed its workers too often.
@@ -217,7 +224,7 @@ class Runner:
     def _is_cancelled(self, position: Position) -> bool:
         control = self._controls.peek(position.run.namespace, position.run.run_id)
         late = self._services.clock.now_ms() >= position.run.deadline_ms
-        return control.flag is Flag.STOPPED or late or control.stops(position.branch)
+        return control.flag is Flag.STOPPED or late or control.stops(position.branch, position.run.epoch)
 
     def _observe(self, position: Position, attempt: int) -> None:
         run = position.run

@@ -9,6 +9,7 @@ from typing import Any
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import ConditionFailed, NotFound, PayloadTooLarge, Problem
 from karman_core.domain.graph import Graph, compile_graph
+from karman_core.domain.messages import ForeignMessage, Position
 from karman_core.engine import keys
 from karman_core.engine.payloads import dumps, pack, packed_size, unpack
 from karman_core.engine.services import Services
@@ -116,6 +117,14 @@ class GraphStore:
             while len(self._compiled) > _CACHED:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
+        return graph
+
+    async def at(self, position: Position) -> Graph:
+        """The graph that a position is in. Raises ForeignMessage when it has no such place."""
+        run = position.run
+        graph = await self.compiled(run.namespace, run.graph, run.version)
+        if position.identifier not in graph.instances:
+            raise ForeignMessage(f"graph '{run.graph}' has no node '{position.identifier}'")
         return graph
 
     async def _view(self, namespace: str, name: str, version: int, *, changed: bool = True) -> GraphView:

@@ -25,14 +25,18 @@ from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.task import Task
+from karman_core.engine.waiting import Waits
 from karman_core.ports.table import Key, SetOnce
 
 
 class Joiner:
     """Takes the ends of branches up the join trees."""
 
-    def __init__(self, services: Services, lifecycle: Lifecycle, controls: Controls, sender: Sender) -> None:
+    def __init__(
+        self, services: Services, lifecycle: Lifecycle, controls: Controls, sender: Sender, waits: Waits
+    ) -> None:
         self._services = services
+        self._waits = waits
         self._lifecycle = lifecycle
         self._controls = controls
         self._sender = sender
@@ -130,9 +134,11 @@ class Joiner:
             name = graph.unite_of(position.frames[depth].identifier)
             if name is not None and graph.strategy(name) is not UniteStrategy.ALL_SUCCESS:
                 break
-            groups.add(group_text(position.branch[:depth], position.branch[depth][0]))
+            groups.add(group_text(position.branch[:depth], position.branch[depth][0], position.run.epoch))
         if groups:
-            await self._controls.stop_groups(position.run.namespace, position.run.run_id, frozenset(groups))
+            run = position.run
+            await self._controls.stop_groups(run.namespace, run.run_id, frozenset(groups))
+            await self._waits.wake_stopped(run.namespace, run.run_id)
 
     def _key(self, position: Position, slot: Slot) -> Key:
         run, (number, _) = position.run, position.branch[-1]

@@ -3,6 +3,7 @@
     {ns}#nodes                        {name}                    a registered node
     {ns}#graphs                       {graph}                   the current version of a graph
     {ns}#graph#{graph}                v#{version}               a version of a graph
+    {ns}#days[#{graph}]               {day}                     the days on which runs began: what lists look through
     {ns}#cron#{graph}                 {trigger}                 the last run that a cron trigger started
     {ns}#run#{run}                    header | control          a run; whether it is cancelled or paused
     {ns}#run#{run}#b#{branch}         s#{number}                the states of a branch, in order
@@ -118,6 +119,16 @@ def by_time(namespace: str, at_ms: int) -> str:
 def by_graph(namespace: str, graph: str, at_ms: int) -> str:
     """The day's partition of a graph's runs."""
     return f"{namespace}#{graph}#{at_ms // DAY_MS}"
+
+
+def days(namespace: str, graph: str | None) -> str:
+    """Where it is kept on which days runs began, of a namespace or of one of its graphs."""
+    return f"{namespace}#days" if graph is None else f"{namespace}#days#{graph}"
+
+
+def day_text(day: int) -> str:
+    """The sort key of a day: days since 1970."""
+    return f"{day:06d}"
 
 
 def unfinished(run_id: str) -> str:

@@ -19,16 +19,8 @@ from typing import NoReturn
 from karman_core.domain.branches import parse_state_id
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
-from karman_core.domain.messages import (
-    Advance,
-    Command,
-    ForeignMessage,
-    Position,
-    Range,
-    decode,
-    decode_position,
-    encode_position,
-)
+from karman_core.domain.message_bodies import decode, decode_position, encode_position
+from karman_core.domain.messages import Advance, Command, ForeignMessage, Position, Range
 from karman_core.domain.outcome import Outcome
 from karman_core.domain.transitions import FINAL_RUNS
 from karman_core.engine import keys
@@ -36,7 +28,6 @@ from karman_core.engine.commits import Ran
 from karman_core.engine.parts import Parts
 from karman_core.engine.payloads import dumps
 from karman_core.engine.registry import queue_name
-from karman_core.engine.run_items import header_from_json
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record
 from karman_core.engine.task import Task
@@ -155,7 +146,7 @@ class Leasing:
         """
         digest = _digest(outcome)
         item = await self._item(namespace, state_id)
-        if item.get("rd") == digest:
+        if item.get("rd") == digest and not _holds(item, lease):
             return Report(read_record(item).status.value, repeated=True)
         item, held = await self._held(namespace, state_id, lease)
         position = held.position
@@ -180,21 +171,20 @@ class Leasing:
 
     async def _take(self, queue: str, message: Incoming, lease_seconds: int) -> Work | None:
         """Go on with a message up to the node that it stops at; None when it comes to none."""
+        redelivered = message.receive_count > 1
         try:
             decoded = decode(message.body)
+            match decoded:
+                case Advance():
+                    return await self._advance(queue, message, decoded, lease_seconds)
+                case Range(parent):
+                    graph = await self._parts.graphs.at(parent)
+                    await self._parts.sender.expand(graph, decoded, again=redelivered)
+                case Command():
+                    await self._parts.commands.apply(decoded, thorough=redelivered)
         except ForeignMessage as foreign:
             await self._services.backend.queue.bury(queue, message, str(foreign))
             return None
-        redelivered = message.receive_count > 1
-        match decoded:
-            case Advance():
-                return await self._advance(queue, message, decoded, lease_seconds)
-            case Range(parent):
-                run = parent.run
-                graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
-                await self._parts.sender.expand(graph, decoded, again=redelivered)
-            case Command():
-                await self._parts.commands.apply(decoded, thorough=redelivered)
         await self._services.backend.queue.delete(queue, [message.receipt])
         return None
 
@@ -202,19 +192,19 @@ class Leasing:
         self, queue: str, message: Incoming, advance: Advance, lease_seconds: int
     ) -> Work | None:
         """Go on with a branch; a message that stands at a node which this poll did not ask for is put back."""
-        run, redelivered = advance.position.run, message.receive_count > 1
-        graph = await self._parts.graphs.compiled(run.namespace, run.graph, run.version)
-        if graph.instances[advance.position.identifier].node_name not in _wanted.get():
-            await self._services.backend.queue.extend(queue, [message.receipt], _NOT_MINE_SECONDS)
-            return None
-        header = advance.header
-        if header is None or await self._parts.lifecycle.begin(header_from_json(header)):
+        redelivered = message.receive_count > 1
+        position = await self._parts.lifecycle.first(advance)
+        if position is not None:
+            graph = await self._parts.graphs.at(position)
+            if graph.instances[position.identifier].node_name not in _wanted.get():
+                await self._services.backend.queue.extend(queue, [message.receipt], _NOT_MINE_SECONDS)
+                return None
             task = self._task(queue, redelivered=redelivered, look=redelivered or advance.again)
             try:
-                await self._parts.advancer.advance(task, graph, advance.position)
+                await self._parts.advancer.advance(task, graph, position)
             except Suspended as suspended:
-                position = task.position or advance.position
-                return await self._lease(queue, message, position, suspended.execution, lease_seconds)
+                stopped_at = task.position or position
+                return await self._lease(queue, message, stopped_at, suspended.execution, lease_seconds)
         await self._services.backend.queue.delete(queue, [message.receipt])
         return None
 
@@ -276,6 +266,11 @@ class Leasing:
             begun_ms=self._services.clock.now_ms(),
             stopping=lambda: False,
         )
+
+
+def _holds(item: Item, lease: str | None) -> bool:
+    """Whether the state is leased anew, by the one who reports: the last report was then of an earlier turn."""
+    return "le" in item and lease in {None, json.loads(item["le"])[0]}
 
 
 def _digest(outcome: Outcome) -> str:

@@ -13,11 +13,12 @@ from typing import Any
 from karman_core.domain.branches import branch_text
 from karman_core.domain.decide import Ending
 from karman_core.domain.errors import ConditionFailed, NotFound
-from karman_core.domain.messages import Advance, Position, RunRef, decode_position, encode_position
+from karman_core.domain.message_bodies import decode_position, encode_position
+from karman_core.domain.messages import Advance, Position, RunRef
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine import keys
-from karman_core.engine.control import Controls, Flag
+from karman_core.engine.control import FINAL_VERSION, Controls, Flag
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.run_items import (
     OPEN,
@@ -33,7 +34,23 @@ from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
 from karman_core.ports.events import Event
 from karman_core.ports.observer import RunBegan, RunEnded
-from karman_core.ports.table import Absent, Action, AllOf, Condition, Equals, Key, OneOf, Query, Remove, Set
+from karman_core.ports.table import (
+    Absent,
+    Action,
+    Add,
+    AllOf,
+    Condition,
+    Equals,
+    Key,
+    LessThan,
+    OneOf,
+    Query,
+    Remove,
+    Set,
+)
+
+_DAYS_KEPT_SECONDS = 400 * 86_400
+_NOTED = 10_000
 
 
 class Lifecycle:
@@ -44,6 +61,7 @@ class Lifecycle:
         self._graphs = graphs
         self._controls = controls
         self._sender = sender
+        self._noted: set[tuple[str, str, int]] = set()
 
     async def header(self, namespace: str, run_id: str) -> Header:
         """A run's header, read consistently. Raises NotFound."""
@@ -64,6 +82,7 @@ class Lifecycle:
         item = await self._services.backend.table.get(keys.run(run.namespace, run.run_id))
         if item is None:
             await RunStore(self._services, run.namespace, run.run_id, {}).begin(header.store or {})
+            await self._note_day(header)
             item = new_header(header)
             try:
                 await self._services.backend.table.put(item, Absent())
@@ -72,6 +91,20 @@ class Lifecycle:
             else:
                 self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
         return read_header(item) if item is not None and item["request"] == header.request else None
+
+    async def _note_day(self, header: Header) -> None:
+        """Before the header, so that no run is missing in lists; once a day, graph and process."""
+        run, day = header.run, header.created_ms // keys.DAY_MS
+        if (run.namespace, run.graph, day) in self._noted:
+            return
+        ttl = self._services.ttl() + _DAYS_KEPT_SECONDS
+        await self._services.backend.table.batch_write(
+            {"pk": keys.days(run.namespace, graph), "sk": keys.day_text(day), "ttl": ttl}
+            for graph in (None, run.graph)
+        )
+        if len(self._noted) >= _NOTED:
+            self._noted.clear()
+        self._noted.add((run.namespace, run.graph, day))
 
     async def first(self, message: Advance) -> Position | None:
         """Where a message stands, its run begun if it is the first one; None when it is to be dropped."""
@@ -92,27 +125,28 @@ class Lifecycle:
         return await self._cut_off(namespace, run_id, RunStatus.CANCELLED)
 
     async def expire(self, namespace: str, run_id: str) -> bool:
-        """End the run as TIMED_OUT: its deadline has passed."""
-        return await self._cut_off(namespace, run_id, RunStatus.TIMED_OUT)
+        """End the run as TIMED_OUT, if its deadline has passed; that of a retried run is a later one."""
+        overdue = LessThan("deadline", self._services.clock.now_ms() + 1)
+        return await self._cut_off(namespace, run_id, RunStatus.TIMED_OUT, overdue)
 
-    async def pause(self, namespace: str, run_id: str) -> bool:
-        """Stop beginning states. Returns whether the run is paused now."""
-        if (
-            await self._change(namespace, run_id, (RunStatus.RUNNING,), RunStatus.PAUSED)
-            is not RunStatus.PAUSED
-        ):
+    async def pause(self, namespace: str, run_id: str, control: int) -> bool:
+        """Stop beginning states. Returns whether the run is paused now.
+
+        Args:
+            control: the header's, when the pause was asked for. One that comes late changes nothing.
+        """
+        version = await self._change(namespace, run_id, RunStatus.RUNNING, RunStatus.PAUSED, control)
+        if version is None:
             return False
-        await self._controls.set_flag(namespace, run_id, Flag.PAUSED)
+        await self._controls.set_flag(namespace, run_id, Flag.PAUSED, version)
         return True
 
-    async def resume(self, namespace: str, run_id: str) -> bool:
+    async def resume(self, namespace: str, run_id: str, control: int) -> bool:
         """Go on: flags first, then everything that was put aside is sent again. Returns whether the run goes on."""
-        if (
-            await self._change(namespace, run_id, (RunStatus.PAUSED,), RunStatus.RUNNING)
-            is not RunStatus.RUNNING
-        ):
+        version = await self._change(namespace, run_id, RunStatus.PAUSED, RunStatus.RUNNING, control)
+        if version is None:
             return False
-        await self._controls.set_flag(namespace, run_id, Flag.GO)
+        await self._controls.set_flag(namespace, run_id, Flag.GO, version)
         cursor = None
         while True:
             page = await self._services.backend.table.query(
@@ -143,10 +177,11 @@ class Lifecycle:
         control = await self._controls.read(run.namespace, run.run_id)
         return control.flag is Flag.PAUSED
 
-    async def _cut_off(self, namespace: str, run_id: str, status: RunStatus) -> bool:
-        done = await self._end(namespace, run_id, status, OneOf("status", OPEN), Totals())
+    async def _cut_off(self, namespace: str, run_id: str, status: RunStatus, *more: Condition) -> bool:
+        open_still = AllOf((OneOf("status", OPEN), *more))
+        done = await self._end(namespace, run_id, status, open_still, Totals())
         if done:
-            await self._controls.set_flag(namespace, run_id, Flag.STOPPED)
+            await self._controls.set_flag(namespace, run_id, Flag.STOPPED, FINAL_VERSION)
         return done
 
     async def _end(
@@ -164,36 +199,37 @@ class Lifecycle:
         return True
 
     async def _change(
-        self, namespace: str, run_id: str, before: tuple[RunStatus, ...], after: RunStatus
-    ) -> RunStatus | None:
-        """Change the status; the status as it is then. None when there is no run."""
-        actions: list[Action] = [Set("status", after.value)]
-        condition = OneOf("status", tuple(status.value for status in before))
+        self, namespace: str, run_id: str, before: RunStatus, after: RunStatus, control: int
+    ) -> int | None:
+        """Change the status; the version of the header that this made, also when it was made before. Else None."""
+        actions: list[Action] = [Set("status", after.value), Set("control", control + 1)]
+        asked = AllOf((Equals("status", before.value), Equals("control", control)))
         try:
-            await self._services.backend.table.update(keys.run(namespace, run_id), actions, condition)
+            await self._services.backend.table.update(keys.run(namespace, run_id), actions, asked)
         except ConditionFailed as lost:
-            return RunStatus(lost.old["status"]) if lost.old else None
-        return after
+            old = lost.old
+            if old is None or old["status"] != after.value or old["control"] != control + 1:
+                return None
+        return control + 1
 
     async def reopen(self, namespace: str, run_id: str, epoch: int) -> bool:
         """Begin an epoch of a run that has FAILED. Returns whether the run is in that epoch and goes on."""
         item = await self._services.backend.table.get(keys.run(namespace, run_id))
         if item is None:
             return False
-        order = item["by_time_sk"]
         actions: list[Action] = [
             Set("status", RunStatus.RUNNING.value),
             Set("epoch", epoch),
+            Set("deadline", self._services.clock.now_ms() + item["limit"]),
             Set("unfinished_pk", keys.unfinished(run_id)),
-            Set("unfinished_sk", order),
+            Set("unfinished_sk", item["by_time_sk"]),
+            Add("control", 1),
             Remove("ended"),
             Remove("ttl"),
         ]
-        failed = OneOf("status", (RunStatus.FAILED.value,))
+        failed = AllOf((Equals("status", RunStatus.FAILED.value), Equals("epoch", epoch - 1)))
         try:
-            await self._services.backend.table.update(
-                keys.run(namespace, run_id), actions, AllOf((failed, Equals("epoch", epoch - 1)))
-            )
+            await self._services.backend.table.update(keys.run(namespace, run_id), actions, failed)
         except ConditionFailed as lost:
             return lost.old is not None and lost.old["epoch"] == epoch and lost.old["status"] in OPEN
         return True

@@ -19,6 +19,7 @@ from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.reading import Reader
+from karman_core.engine.receiving import Receiver
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.reopening import Reopener
 from karman_core.engine.results import Results
@@ -43,6 +44,7 @@ class Parts:
     runner: Runner
     advancer: Advancer
     commands: Commands
+    receiver: Receiver
     dead_letters: DeadLetters
     reopener: Reopener
     reader: Reader
@@ -57,12 +59,12 @@ class Parts:
             services,
             graphs=base.graphs,
             lifecycle=base.lifecycle,
-            controls=base.controls,
             failures=failures,
             sender=base.sender,
         )
         commands, runner = Commands(base.lifecycle, base.waits, reopener), _runner(services, base)
         advancer = _advancer(services, base, runner)
+        receiver = Receiver(services, base.graphs, base.lifecycle, advancer, base.sender, commands)
         return cls(
             registry=base.registry,
             graphs=base.graphs,
@@ -72,14 +74,8 @@ class Parts:
             runner=runner,
             advancer=advancer,
             commands=commands,
-            dead_letters=DeadLetters(
-                services,
-                graphs=base.graphs,
-                lifecycle=base.lifecycle,
-                advancer=advancer,
-                commands=commands,
-                sender=base.sender,
-            ),
+            receiver=receiver,
+            dead_letters=DeadLetters(receiver),
             reopener=reopener,
             reader=_reader(services, base, failures),
             sweeper=_sweeper(services, base, failures),
@@ -112,7 +108,7 @@ class _Base:
             sender=sender,
             lifecycle=Lifecycle(services, graphs, controls, sender),
             walker=Walker(services, outputs),
-            waits=Waits(services, graphs, sender),
+            waits=Waits(services, graphs, controls, sender),
         )
 
 
@@ -132,7 +128,7 @@ def _advancer(services: Services, base: _Base, runner: Runner) -> Advancer:
     return Advancer(
         services,
         runner=runner,
-        joiner=Joiner(services, base.lifecycle, base.controls, base.sender),
+        joiner=Joiner(services, base.lifecycle, base.controls, base.sender, base.waits),
         waits=base.waits,
         sender=base.sender,
         lifecycle=base.lifecycle,

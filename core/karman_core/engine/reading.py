@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 from karman_core.domain.branches import branch_text, parse_branch
@@ -28,7 +28,7 @@ from karman_core.engine.store import RunStore
 from karman_core.engine.views import AttemptView, RunsPage, RunView, StatesPage, StateView, TotalsView
 from karman_core.engine.waiting import Waits
 from karman_core.engine.walking import Visit, Walker
-from karman_core.ports.table import BY_GRAPH, BY_TIME, Index, Query
+from karman_core.ports.table import BY_GRAPH, BY_TIME, Query
 
 _PAGE = 100
 _MAX_LIMIT = 1000
@@ -74,14 +74,7 @@ class Reader:
         if header.status in FINAL_RUNS:
             return view
         awaiting = tuple(await self._waits.awaited(namespace, run_id))
-        if view.status == RunStatus.RUNNING and awaiting and await self._root_waits(header):
-            view = replace(view, status=RunStatus.WAITING.value)
         return replace(view, awaiting=awaiting)
-
-    async def _root_waits(self, header: Header) -> bool:
-        pk = keys.branch(header.run.namespace, header.run.run_id, ())
-        page = await self._services.backend.table.query(Query(pk, prefix="s#", reverse=True, limit=1))
-        return any(item["st"] == StateStatus.WAITING for item in page.items)
 
     async def list_runs(
         self,
@@ -93,31 +86,42 @@ class Reader:
         limit: int,
         cursor: str | None,
     ) -> RunsPage:
-        """Runs, newest first, day by day through the listing indexes."""
+        """Runs, newest first: through the days that have any, each a partition of the listing indexes."""
         limit = _checked_limit(limit)
-        index: Index = BY_TIME if graph is None else BY_GRAPH
         now = self._services.clock.now_ms()
-        day, inner = _read_runs_cursor(cursor, now)
+        newest, inner = _read_runs_cursor(cursor, now)
         oldest = now - _MAX_DAYS * keys.DAY_MS if since_ms is None else since_ms
         found: list[RunView] = []
-        while day >= oldest // keys.DAY_MS:
+        async for day in self._days(namespace, graph, newest, oldest // keys.DAY_MS):
             at = day * keys.DAY_MS
             pk = keys.by_time(namespace, at) if graph is None else keys.by_graph(namespace, graph, at)
-            room = limit - len(found)
-            query = Query(pk, index=index, reverse=True, limit=room, consistent=False, cursor=inner)
+            while len(found) < limit:
+                room, index = limit - len(found), BY_TIME if graph is None else BY_GRAPH
+                query = Query(pk, index=index, reverse=True, limit=room, consistent=False, cursor=inner)
+                page = await self._services.backend.table.query(query)
+                views = [self._run_view(read_header(item)) for item in page.items]
+                found += [
+                    view for view in views if view.created_ms >= oldest and status in {None, view.status}
+                ]
+                inner = page.cursor
+                if inner is None:
+                    break
+            if len(found) >= limit:
+                return RunsPage(tuple(found), _runs_cursor(day if inner else day - 1, inner))
+        return RunsPage(tuple(found))
+
+    async def _days(self, namespace: str, graph: str | None, newest: int, oldest: int) -> AsyncIterator[int]:
+        """The days on which runs began, newest first."""
+        cursor = None
+        while True:
+            first, last = keys.day_text(max(0, oldest)), keys.day_text(newest)
+            query = Query(keys.days(namespace, graph), first=first, last=last, reverse=True, cursor=cursor)
             page = await self._services.backend.table.query(query)
-            views = [self._run_view(read_header(item)) for item in page.items]
-            found += [
-                view
-                for view in views
-                if view.created_ms >= oldest and (status is None or view.status == status)
-            ]
-            inner = page.cursor
-            day -= int(inner is None)
-            if len(found) >= limit or (page.items and views[-1].created_ms < oldest):
-                break
-        more = day >= oldest // keys.DAY_MS and len(found) >= limit
-        return RunsPage(tuple(found), _runs_cursor(day, inner) if more else None)
+            for item in page.items:
+                yield int(item["sk"])
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     async def list_states(
         self,
@@ -158,6 +162,8 @@ class Reader:
         run, status = header.run, header.status
         if status is RunStatus.RUNNING and self._services.clock.now_ms() < header.starts_ms:
             status = RunStatus.QUEUED
+        elif status is RunStatus.RUNNING and header.waiting:
+            status = RunStatus.WAITING
         return RunView(
             namespace=run.namespace,
             run_id=run.run_id,

@@ -13,11 +13,10 @@ from dataclasses import replace
 from karman_core.domain.errors import ConditionFailed, Conflict
 from karman_core.domain.graph import Graph
 from karman_core.domain.joins import Slot, climb
-from karman_core.domain.messages import Position, RunRef
+from karman_core.domain.messages import Command, CommandKind, Position, RunRef
 from karman_core.domain.totals import Totals
-from karman_core.domain.transitions import RunStatus, StateStatus
+from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
-from karman_core.engine.control import Controls, Flag
 from karman_core.engine.failures import Failure, Failures, in_epoch
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.join_items import read_join, write_join
@@ -40,14 +39,12 @@ class Reopener:
         *,
         graphs: GraphStore,
         lifecycle: Lifecycle,
-        controls: Controls,
         failures: Failures,
         sender: Sender,
     ) -> None:
         self._services = services
         self._graphs = graphs
         self._lifecycle = lifecycle
-        self._controls = controls
         self._failures = failures
         self._sender = sender
 
@@ -67,9 +64,10 @@ class Reopener:
         graph = await self._graph(run)
         # What has failed in this epoch already is not opened again in it: the command may be delivered late, or twice.
         failures = [found async for found in self._failures.of_run(graph, run) if found.record.epoch < epoch]
-        flag = Flag.PAUSED if header.status is RunStatus.PAUSED else Flag.GO
-        await self._controls.clear(namespace, run_id, flag)
         await self._copy_joins(epoch, failures)
+        if header.timed:
+            deadline = Command(CommandKind.DEADLINE, namespace, run_id)
+            await self._sender.command(header.home, deadline, at_ms=header.run.deadline_ms)
         for failure in failures:
             await self._send(graph, failure, epoch)
 
@@ -127,7 +125,11 @@ class Reopener:
             await self._services.backend.table.update(key, actions, failed)
         except ConditionFailed as lost:
             found = read_record(lost.old) if lost.old else record
-            if found.reopened != epoch or found.status is not StateStatus.RETRYING or found.turn != record.turn:
+            if (
+                found.reopened != epoch
+                or found.status is not StateStatus.RETRYING
+                or found.turn != record.turn
+            ):
                 return
             before = found.before
         again = replace(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from karman_core.domain.definition import JSON
-from karman_core.domain.messages import RunRef
+from karman_core.domain.messages import ForeignMessage, RunRef
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import OPEN_RUNS, RunStatus
 from karman_core.engine import keys
@@ -31,7 +31,9 @@ class Header:
     Attributes:
         request: hash of what was asked for; another request under the same id is refused.
         home: the queue for what is asked of the run from outside: that of its first state.
-        timed: whether a time-out was asked for, so that a message at the deadline was sent.
+        control: counts pauses, resumes and retries, so that a command which comes late is known for an old one.
+        timed: whether a time-out was asked for: then a message is sent at the deadline.
+        waiting: the first branch waits for a signal.
     """
 
     run: RunRef
@@ -47,6 +49,9 @@ class Header:
     key: str | None = None
     trigger: str | None = None
     prolonged_ms: int = 0
+    control: int = 0
+    timed: bool = False
+    waiting: bool = False
     totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
 
 
@@ -78,11 +83,19 @@ def header_json(header: Header) -> dict[str, JSON]:
         "tags": header.tags or {},
         "key": header.key,
         "trigger": header.trigger,
+        "timed": header.timed,
     }
 
 
 def header_from_json(data: Mapping[str, Any]) -> Header:
-    """The reverse of `header_json`."""
+    """The reverse of `header_json`. Raises ForeignMessage."""
+    try:
+        return _header(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ForeignMessage(f"its header does not decode: {type(error).__name__}") from error
+
+
+def _header(data: Mapping[str, Any]) -> Header:
     return Header(
         run=RunRef(*data["run"]),
         status=RunStatus.RUNNING,
@@ -95,6 +108,7 @@ def header_from_json(data: Mapping[str, Any]) -> Header:
         tags=data["tags"],
         key=data["key"],
         trigger=data["trigger"],
+        timed=data["timed"],
     )
 
 
@@ -115,6 +129,9 @@ def new_header(header: Header) -> dict[str, Any]:
         "status": RunStatus.RUNNING.value,
         "created": at,
         "starts": header.starts_ms,
+        "limit": run.deadline_ms - header.starts_ms,
+        "control": 0,
+        "timed": header.timed,
         "request": header.request,
         "home": header.home,
         "inputs": pack(header.inputs or {}),
@@ -149,6 +166,9 @@ def read_header(item: Item) -> Header:
         key=item.get("key"),
         trigger=item.get("trigger"),
         prolonged_ms=item.get("prolonged", 0),
+        control=item["control"],
+        timed=item["timed"],
+        waiting="waits" in item,
         totals=Totals(*(item.get(f"n{place}", 0) for place in range(len(Totals._fields)))),
     )
 
@@ -161,6 +181,7 @@ def end_actions(status: RunStatus, at_ms: int, ttl: int, totals: Totals) -> list
         Set("ttl", ttl),
         Remove("unfinished_pk"),
         Remove("unfinished_sk"),
+        Remove("waits"),
     ]
     return actions + [Add(f"n{place}", count) for place, count in enumerate(totals) if count]
 

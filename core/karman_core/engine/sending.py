@@ -13,7 +13,8 @@ from karman_core.domain.branches import state_id
 from karman_core.domain.decide import Fork
 from karman_core.domain.definition import JSON
 from karman_core.domain.graph import Graph
-from karman_core.domain.messages import Advance, Command, Message, Position, Range, encode
+from karman_core.domain.message_bodies import encode
+from karman_core.domain.messages import Advance, Command, Message, Position, Range
 from karman_core.domain.positions import branch, carried
 from karman_core.domain.records import Record
 from karman_core.engine.outputs import Outputs, OutputStore, Place
@@ -36,10 +37,18 @@ class Sender:
         self._outputs = outputs
 
     async def queue_of(self, graph: Graph, namespace: str, identifier: str) -> str:
-        """The task queue of the runtime that runs a node instance. Raises NotFound for a node nobody registered."""
+        """The task queue of the runtime that runs a node instance.
+
+        What runs a node that nobody has registered (any more) goes where the graph begins, to fail there. Raises
+        NotFound when nobody has registered the first node either.
+        """
         instance = graph.instances[identifier]
         owner = instance.namespace or namespace
-        node = await self._registry.get(owner, instance.node_name)
+        node = await self._registry.find(owner, instance.node_name)
+        if node is None and identifier != graph.root:
+            return await self.queue_of(graph, namespace, graph.root)
+        if node is None:
+            node = await self._registry.get(owner, instance.node_name)
         return queue_name(owner, node.runtime)
 
     async def send_positions(

@@ -86,7 +86,7 @@ class Triggers:
         existing = await self._existing(header)
         if existing is not None:
             return existing
-        await self._send(header, graph, timed=self._timed(request, graph))
+        await self._send(header, graph)
         if not await self._lifecycle.begin(header):
             raise _other_request(header)
         return Started(header.run.run_id, created=True)
@@ -158,15 +158,13 @@ class Triggers:
             tags=request.tags,
             key=request.key,
             trigger=request.trigger,
+            timed=request.timeout_ms is not None or graph.definition.timeout_seconds is not None,
         )
 
     def _run_id(self, request: Request, now: int) -> str:
         if request.key is not None:
             return run_id_of(request.namespace, request.graph, request.key)
         return f"r{now:011x}{self._services.entropy.token()[:14]}"
-
-    def _timed(self, request: Request, graph: Graph) -> bool:
-        return request.timeout_ms is not None or graph.definition.timeout_seconds is not None
 
     def _timeout_ms(self, request: Request, graph: Graph) -> int:
         if request.timeout_ms is not None:
@@ -183,11 +181,11 @@ class Triggers:
             raise _other_request(header)
         return Started(header.run.run_id, created=False)
 
-    async def _send(self, header: Header, graph: Graph, *, timed: bool) -> None:
+    async def _send(self, header: Header, graph: Graph) -> None:
         run = header.run
         position = Position(run, (), 0, graph.root, trigger_inputs=header.inputs or {})
         first = Advance(position, header=header_json(header))
-        if timed:
+        if header.timed:
             # Before the run itself: a run that began keeps its time limit whatever happens here.
             deadline = Command(CommandKind.DEADLINE, run.namespace, run.run_id)
             await self._sender.command(header.home, deadline, at_ms=run.deadline_ms)

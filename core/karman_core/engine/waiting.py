@@ -7,23 +7,41 @@ twice does no harm, since the turn commits once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import ConditionFailed, TransactionConflict, TransactionFailed
-from karman_core.domain.messages import Command, CommandKind, Position, decode_position, encode_position
+from karman_core.domain.graph import Graph
+from karman_core.domain.message_bodies import decode_position, encode_position
+from karman_core.domain.messages import Command, CommandKind, Position
 from karman_core.domain.positions import run_again
 from karman_core.domain.records import Record
 from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
 from karman_core.engine.commits import signal_item
+from karman_core.engine.control import Controls
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.payloads import pack, unpack
+from karman_core.engine.run_items import OPEN
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.task import Task
-from karman_core.ports.table import Absent, Action, AllOf, Equals, Item, Key, Query, Set, Update
+from karman_core.ports.table import (
+    Absent,
+    Action,
+    AllOf,
+    Condition,
+    Equals,
+    Item,
+    Key,
+    OneOf,
+    Query,
+    Remove,
+    Set,
+    Update,
+)
 
 _CONFLICT_TRIES = 50
 _CONFLICT_PAUSE_SECONDS = 0.05
@@ -32,12 +50,13 @@ _CONFLICT_PAUSE_SECONDS = 0.05
 class Waits:
     """Pairs signals with the states that wait for them."""
 
-    def __init__(self, services: Services, graphs: GraphStore, sender: Sender) -> None:
+    def __init__(self, services: Services, graphs: GraphStore, controls: Controls, sender: Sender) -> None:
         self._services = services
         self._graphs = graphs
+        self._controls = controls
         self._sender = sender
 
-    async def register(self, task: Task, position: Position, record: Record) -> None:
+    async def register(self, task: Task, graph: Graph, position: Position, record: Record) -> None:
         """A state has begun to wait: keep how it goes on, set its time-out, then look for a signal."""
         run, name, then = position.run, record.awaiting or "", run_again(position, record)
         key = keys.wait(run.namespace, run.run_id, name, position.branch, position.number, record.turn)
@@ -49,10 +68,15 @@ class Waits:
             "ttl": self._services.ttl(),
         }
         await self._services.backend.table.put(item)
+        await self._mark_run(then, Set("waits", key.sk), OneOf("status", OPEN))
         if record.timeout_ms is not None:
             timeout = Command(CommandKind.TIMEOUT, run.namespace, run.run_id, {"name": name}, then)
             await self._sender.command(task.queue, timeout, at_ms=record.timeout_ms)
         await self.match(run.namespace, run.run_id, name, thorough=task.look)
+        if graph.definition.fail_fast:
+            control = await self._controls.read(run.namespace, run.run_id)
+            if control.stops(position.branch, run.epoch):
+                await self.time_out(name, then)
 
     async def take(
         self, namespace: str, run_id: str, name: str, signal_id: str, payload: JSON, *, thorough: bool
@@ -107,19 +131,29 @@ class Waits:
         await self.match(run.namespace, run.run_id, name, thorough=True)
         return False
 
+    async def wake_stopped(self, namespace: str, run_id: str) -> None:
+        """Let the states that wait in groups which were stopped (fail_fast) go on, to be cancelled."""
+        control = await self._controls.read(namespace, run_id)
+        async for wait in self._waits(namespace, run_id):
+            then = decode_position(wait["then"])
+            if control.stops(then.branch, then.run.epoch):
+                await self.time_out(wait["name"], then)
+
     async def awaited(self, namespace: str, run_id: str) -> list[str]:
         """Names of the signals that states of a run wait for, sorted, each once."""
-        names = set()
+        return sorted({wait["name"] async for wait in self._waits(namespace, run_id)})
+
+    async def _waits(self, namespace: str, run_id: str) -> AsyncIterator[Item]:
         for shard in range(keys.SIGNAL_SHARDS):
             cursor = None
             while True:
                 pk = keys.signals_shard(namespace, run_id, shard)
                 page = await self._services.backend.table.query(Query(pk, prefix="w#", cursor=cursor))
-                names |= {item["name"] for item in page.items}
+                for item in page.items:
+                    yield item
                 cursor = page.cursor
                 if cursor is None:
                     break
-        return sorted(names)
 
     async def _unused(self, pk: str, name: str) -> list[Item]:
         found: list[Item] = []
@@ -144,7 +178,7 @@ class Waits:
         if _ready(state, then.turn):
             await self._go_on(key, then)
         elif not _waiting(state, then.turn):
-            await self._services.backend.table.delete(key)
+            await self._forget(key, then)
 
     async def _pair(self, wait: Key, then: Position, signal: Item) -> bool:
         used = Update(Key(signal["pk"], signal["sk"]), (Set("used", wait.sk),), Absent("used"))
@@ -169,7 +203,19 @@ class Waits:
         """Send the turn that was waited for, and only then forget the wait."""
         graph = await self._graphs.compiled(then.run.namespace, then.run.graph, then.run.version)
         await self._sender.send_positions(graph, [then], again=True)
+        await self._forget(wait, then)
+
+    async def _forget(self, wait: Key, then: Position) -> None:
+        await self._mark_run(then, Remove("waits"), Equals("waits", wait.sk))
         await self._services.backend.table.delete(wait)
+
+    async def _mark_run(self, then: Position, action: Action, condition: Condition) -> None:
+        """Show in the header, for lists, whether the run's first branch waits."""
+        if then.branch:
+            return
+        with suppress(ConditionFailed):
+            key = keys.run(then.run.namespace, then.run.run_id)
+            await self._services.backend.table.update(key, [action], condition)
 
 
 def _state_key(position: Position) -> Key:

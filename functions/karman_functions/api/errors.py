@@ -16,7 +16,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
 
 from karman_core.domain.errors import InvalidRequest, KarmanError, NotFound, Problem, RateLimited
 from karman_core.domain.json_values import MAX_PROBLEMS
@@ -81,6 +84,8 @@ def translated(error: Exception) -> KarmanError:
     """One of Karman's errors for any that was raised."""
     if isinstance(error, KarmanError):
         return error
+    if isinstance(error, RequestUnsupportedContentType):
+        return UnsupportedMediaType("The body's content type is not application/json.")
     if isinstance(error, RequestValidationError):
         details: list[ErrorDetails] = list(error.errors())[:MAX_PROBLEMS]
         where = {detail["loc"][0] for detail in details if detail["loc"]}

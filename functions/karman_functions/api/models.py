@@ -162,6 +162,7 @@ class Nodes:
     """Registered nodes, by name."""
 
     nodes: tuple[RegisteredNode, ...]
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,24 @@ class Graphs:
     """Names of graphs, sorted."""
 
     graphs: tuple[str, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a graph."""
+
+    version: int
+    valid: bool
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of a graph, newest first."""
+
+    versions: tuple[Version, ...]
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +229,7 @@ class Triggers:
     """Cron triggers, by graph and name."""
 
     triggers: tuple[Trigger, ...]
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +237,7 @@ class Keys:
     """API keys, oldest first."""
 
     keys: tuple[KeyView, ...]
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

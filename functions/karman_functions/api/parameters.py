@@ -22,6 +22,8 @@ StateId: TypeAlias = Annotated[
 ]
 KeyId: TypeAlias = Annotated[str, Path(pattern=_ID, description="An API key's id.")]
 
+TriggerName: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="A trigger's name.")]
+
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many on a page.")]
 Cursor: TypeAlias = Annotated[
     str | None, Query(max_length=4_096, description="Where to go on: the `cursor` of the page before.")

@@ -203,7 +203,14 @@ class SQLiteQueue:
         connection.executemany(
             _INSERT,
             [
-                (queue_id, now + round(message.delay_seconds * 1000), 0, now, self._entropy.token(), message.body)
+                (
+                    queue_id,
+                    now + round(message.delay_seconds * 1000),
+                    0,
+                    now,
+                    self._entropy.token(),
+                    message.body,
+                )
                 if message.delay_seconds
                 else (
                     queue_id,

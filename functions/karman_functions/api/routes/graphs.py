@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
@@ -13,11 +14,16 @@ from karman_core.domain.parsing import parse_definition
 from karman_core.engine.access import Scope
 from karman_core.engine.views import GraphView
 from karman_functions.api.context import engine, exchange
-from karman_functions.api.models import Checked, Graphs, GraphToStore
-from karman_functions.api.parameters import GraphName, IfNoneMatch, Namespace, NewGraphName
+from karman_functions.api.limits import MAX_PAGE
+from karman_functions.api.models import Checked, Graphs, GraphToStore, Version, Versions
+from karman_functions.api.paging import page_of
+from karman_functions.api.parameters import Cursor, GraphName, IfNoneMatch, Limit, Namespace, NewGraphName
 from karman_functions.api.routing import Resource
 
 resource = Resource("graphs")
+
+_MAX_VERSIONS = 100
+"""Of a page: each is read whole."""
 
 
 @resource.route("PUT", "/graphs/<name>", Scope.ADMIN)
@@ -40,9 +46,28 @@ async def put_graph(
 
 
 @resource.route("GET", "/graphs", Scope.READ)
-async def list_graphs(namespace: Namespace) -> Graphs:
+async def list_graphs(namespace: Namespace, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Graphs:
     """The names of the namespace's graphs, sorted."""
-    return Graphs(tuple(await engine().list_graphs(namespace)))
+    return Graphs(*page_of(await engine().list_graphs(namespace), str, limit, cursor))
+
+
+@resource.route("GET", "/graphs/<name>/versions", Scope.READ)
+async def list_versions(
+    namespace: Namespace,
+    name: GraphName,
+    limit: Annotated[int, Query(ge=1, le=_MAX_VERSIONS, description="At most so many on a page.")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(pattern=r"^[1-9][0-9]{0,7}$", description="Where to go on: the `cursor` of the page before."),
+    ] = None,
+) -> Versions:
+    """The versions of a graph, newest first."""
+    newest = (await engine().get_graph(namespace, name)).version
+    last = newest if cursor is None else min(newest, int(cursor) - 1)
+    wanted = range(last, max(0, last - limit), -1)
+    views = await asyncio.gather(*(engine().get_graph(namespace, name, version) for version in wanted))
+    found = tuple(Version(view.version, view.valid, view.created_ms) for view in views)
+    return Versions(found, str(found[-1].version) if found and found[-1].version > 1 else None)
 
 
 @resource.route("GET", "/graphs/<name>", Scope.READ)

@@ -9,17 +9,20 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from karman_core.engine.access import IssuedKey, Scope
 from karman_functions.api.context import services
+from karman_functions.api.limits import MAX_PAGE
 from karman_functions.api.models import Keys, KeyToIssue, KeyToRotate
-from karman_functions.api.parameters import KeyId, Namespace
+from karman_functions.api.paging import page_of
+from karman_functions.api.parameters import Cursor, KeyId, Limit, Namespace
 from karman_functions.api.routing import Resource
 
 resource = Resource("keys")
 
 
 @resource.route("GET", "/keys", Scope.ADMIN)
-async def list_keys(namespace: Namespace) -> Keys:
-    """The namespace's keys, without their secrets."""
-    return Keys(tuple(await services().keys.list(namespace)))
+async def list_keys(namespace: Namespace, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Keys:
+    """The namespace's keys, oldest first, without their secrets."""
+    keys = await services().keys.list(namespace)
+    return Keys(*page_of(keys, lambda key: f"{key.created_ms:015d}.{key.id}", limit, cursor))
 
 
 @resource.route("POST", "/keys", Scope.ADMIN, status=201)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from karman_core.domain.cron import next_firing
+from karman_core.domain.errors import Conflict, NotFound
 from karman_core.engine.access import Scope
+from karman_core.engine.views import Started
 from karman_core.ports.timers import Schedule
 from karman_functions.api.context import engine, services
+from karman_functions.api.limits import MAX_PAGE
 from karman_functions.api.models import Trigger, Triggers
-from karman_functions.api.parameters import GraphName, Namespace
+from karman_functions.api.paging import page_of
+from karman_functions.api.parameters import Cursor, GraphName, Limit, Namespace, TriggerName
 from karman_functions.api.routing import Resource
 
 FIRINGS = 5
@@ -18,27 +22,47 @@ resource = Resource("triggers")
 
 
 @resource.route("GET", "/triggers", Scope.READ)
-async def list_triggers(namespace: Namespace) -> Triggers:
+async def list_triggers(namespace: Namespace, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Triggers:
     """The cron triggers of the namespace's graphs."""
-    return _shown(await services().schedules.list(namespace))
+    return _page(await services().schedules.list(namespace), limit, cursor)
 
 
 @resource.route("GET", "/graphs/<name>/triggers", Scope.READ)
-async def list_graph_triggers(namespace: Namespace, name: GraphName) -> Triggers:
+async def list_graph_triggers(
+    namespace: Namespace, name: GraphName, limit: Limit = MAX_PAGE, cursor: Cursor = None
+) -> Triggers:
     """The cron triggers of a graph."""
     await engine().get_graph(namespace, name)
-    return _shown(await services().schedules.list(namespace, name))
+    return _page(await services().schedules.list(namespace, name), limit, cursor)
 
 
-def _shown(schedules: Sequence[Schedule]) -> Triggers:
+@resource.route("POST", "/graphs/<name>/triggers/<trigger>/fire", Scope.TRIGGER, status=201)
+async def fire_trigger(namespace: Namespace, name: GraphName, trigger: TriggerName) -> Started:
+    """Begin a run as the trigger would now: with its inputs, its store, and its way with overlaps."""
+    for schedule in await services().schedules.list(namespace, name):
+        if schedule.trigger == trigger:
+            started = await engine().fire(schedule, services().clock.now_ms())
+            if started is None:
+                raise Conflict(f"Trigger '{trigger}' is disabled, or its run before goes on.")
+            return started
+    raise NotFound(f"Graph '{name}' has no trigger '{trigger}'.")
+
+
+def _page(schedules: Sequence[Schedule], limit: int, cursor: str | None) -> Triggers:
     now = services().clock.now_ms()
-    return Triggers(
-        tuple(
-            Trigger(
-                each.graph, each.trigger, each.cron, each.timezone, each.enabled, tuple(_firings(each, now))
-            )
-            for each in schedules
-        )
+    # '#' is in no name and sorts before all that is, so texts sort as pairs would.
+    found, after = page_of(schedules, lambda each: f"{each.graph}#{each.trigger}", limit, cursor)
+    return Triggers(tuple(_shown(each, now) for each in found), after)
+
+
+def _shown(schedule: Schedule, now: int) -> Trigger:
+    return Trigger(
+        graph=schedule.graph,
+        trigger=schedule.trigger,
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        enabled=schedule.enabled,
+        next_ms=tuple(_firings(schedule, now)),
     )
 
 

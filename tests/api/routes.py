@@ -1,0 +1,96 @@
+"""Every route with a good request, of a world with a graph `g`, runs and a key; the tests about all routes share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.api.client import DEFINITION, NS, Api
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request; `{run}`, `{state}` and `{key}` in it are filled in."""
+
+    operation: str
+    method: str
+    path: str
+    scope: str
+    status: int = 200
+    body: Any = None
+
+    def __str__(self) -> str:
+        return self.operation
+
+
+NODES = {"runtime": "rt", "nodes": [{"name": "b"}]}
+
+CALLS = (
+    Call("register_nodes", "PUT", "/nodes", "worker", body=NODES),
+    Call("list_nodes", "GET", "/nodes", "read"),
+    Call("get_node", "GET", "/nodes/a", "read"),
+    Call("put_graph", "PUT", "/graphs/h", "admin", body={"definition": DEFINITION}),
+    Call("list_graphs", "GET", "/graphs", "read"),
+    Call("get_graph", "GET", "/graphs/g", "read"),
+    Call("list_versions", "GET", "/graphs/g/versions", "read"),
+    Call("start_run", "POST", "/graphs/g/runs", "trigger", 201, {"inputs": {}}),
+    Call("list_runs", "GET", "/runs", "read"),
+    Call("get_run", "GET", "/runs/{run}", "read"),
+    Call("cancel_run", "POST", "/runs/{run}/cancel", "trigger"),
+    Call("pause_run", "POST", "/runs/{run}/pause", "trigger"),
+    Call("resume_run", "POST", "/runs/{run}/resume", "trigger"),
+    Call("retry_run", "POST", "/runs/{failed}/retry", "trigger"),
+    Call("list_states", "GET", "/runs/{run}/states", "read"),
+    Call("read_store", "GET", "/runs/{run}/store", "read"),
+    Call("list_awaited", "GET", "/runs/{run}/signals", "read"),
+    Call("send_signal", "POST", "/runs/{run}/signals", "trigger", 202, {"name": "go"}),
+    Call("list_triggers", "GET", "/triggers", "read"),
+    Call("list_graph_triggers", "GET", "/graphs/g/triggers", "read"),
+    Call("fire_trigger", "POST", "/graphs/g/triggers/cron-0/fire", "trigger", 201),
+    Call("poll_work", "POST", "/work/poll", "worker", body={"nodes": ["a"]}),
+    Call("extend_lease", "POST", "/work/{state}/heartbeat", "worker", body={"lease": "{lease}"}),
+    Call("report_outputs", "POST", "/work/{state}/outputs", "worker", body={"outputs": [{}]}),
+    Call("report_error", "POST", "/work/{state}/error", "worker", body={"kind": "Oops"}),
+    Call("report_prune", "POST", "/work/{state}/prune", "worker", body={"data": {}}),
+    Call("report_requeue", "POST", "/work/{state}/requeue", "worker", body={"delay_ms": 1}),
+    Call("report_wait", "POST", "/work/{state}/wait", "worker", body={"signal": "go"}),
+    Call("list_keys", "GET", "/keys", "admin"),
+    Call("issue_key", "POST", "/keys", "admin", 201, {"name": "k", "scopes": ["read"]}),
+    Call("revoke_key", "DELETE", "/keys/{key}", "admin", 204),
+    Call("rotate_key", "POST", "/keys/{key}/rotate", "admin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Names of what is there."""
+
+    run: str
+    failed: str
+    state: str
+    lease: str
+    key: str
+
+    def path(self, call: Call) -> str:
+        """The call's path."""
+        return call.path.format(run=self.run, failed=self.failed, state=self.state, key=self.key)
+
+    def body(self, call: Call) -> Any:
+        """The call's body."""
+        return {"lease": self.lease} if call.body == {"lease": "{lease}"} else call.body
+
+
+async def prepare(api: Api, namespace: str = NS) -> World:
+    """A graph, a run that has failed, one that goes on with its state leased, and a key."""
+    base = f"/v1/namespaces/{namespace}"
+    await api.graph(namespace)
+    failed = await api.run(namespace)
+    ended = await api.work(namespace)
+    report = {"kind": "Oops", "message": "no", "lease": ended["lease"]}
+    assert (await api.call("POST", f"{base}/work/{ended['state_id']}/error", report)).status == 200
+    run = await api.run(namespace)
+    work = await api.work(namespace)
+    assert work["run_id"] == run
+    await api.key("read", namespace=namespace)
+    (key,) = (await api.call("GET", f"{base}/keys")).body["keys"]
+    return World(run, failed, work["state_id"], work["lease"], key["id"])

@@ -1,0 +1,137 @@
+"""Rates, sizes, headers, compression, origins."""
+
+import pytest
+
+from karman_core.domain.errors import Throttled, Unavailable
+from karman_functions.api import Limits
+from karman_functions.api.app import SECURITY_HEADERS
+from tests.api.client import DEFINITION, NS, Api, event
+from tests.scenario.clock import ManualClock
+
+
+async def test_a_key_has_a_rate_and_is_told_when_to_come_again() -> None:
+    clock = ManualClock()
+    api = Api(clock=clock, limits=Limits(requests_per_second=0.5, burst=3))
+    key = await api.key("read")
+
+    statuses = [(await api.call("GET", "/nodes", key=key)).status for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    refused = await api.call("GET", "/nodes", key=key)
+    assert (refused.code, refused.headers["retry-after"]) == ("rate_limited", "2")
+    assert (await api.call("GET", "/nodes")).status == 200  # another key
+
+    clock.advance(2)
+    assert [(await api.call("GET", "/nodes", key=key)).status for _ in range(2)] == [200, 429]
+    api.backend.close()
+
+
+async def test_wrong_keys_of_an_address_have_a_rate() -> None:
+    clock = ManualClock()
+    api = Api(clock=clock, limits=Limits(failures_per_second=1, failure_burst=3))
+
+    statuses = [(await api.call("GET", "/nodes", key="wrong")).status for _ in range(4)]
+
+    assert statuses == [401, 401, 401, 429]
+    clock.advance(1)
+    assert (await api.call("GET", "/nodes", key="wrong")).status == 401
+    elsewhere = event("GET", f"/v1/namespaces/{NS}/nodes", key="wrong")
+    elsewhere["requestContext"]["http"]["sourceIp"] = "192.0.2.2"
+    assert (await api.send(elsewhere)).status == 401
+    api.backend.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/nodes", 200), ("GET", "/nope", 404), ("PUT", "/nodes", 422)]
+)
+async def test_every_answer_has_the_headers(api: Api, method: str, path: str, status: int) -> None:
+    answer = await api.call(method, path)
+
+    assert answer.status == status
+    assert answer.headers["x-request-id"] == "request-1"
+    assert SECURITY_HEADERS.items() <= answer.headers.items()
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=1", True),
+        ("gzip; q=0", False),
+        ("gzip;q=0.0", False),
+        ("br", False),
+        ("", False),
+    ],
+)
+async def test_large_answers_are_compressed_for_who_takes_it(
+    api: Api, accepted: str, *, compressed: bool
+) -> None:
+    await api.graph()
+    large = {**DEFINITION, "description": "x" * 2_000}
+    await api.call("PUT", "/graphs/g", {"definition": large})
+
+    answer = await api.call("GET", "/graphs/g", headers={"Accept-Encoding": accepted})
+    small = await api.call("GET", "/v1/health", headers={"accept-encoding": accepted})
+
+    assert answer.body["definition"]["description"] == "x" * 2_000
+    assert answer.headers.get("content-encoding") == ("gzip" if compressed else None)
+    assert answer.headers["vary"] == "accept-encoding"
+    assert "content-encoding" not in small.headers
+
+
+async def test_pages_of_configured_origins_may_call() -> None:
+    api = Api(cors_origins=("https://a.example", "https://b.example"))
+    for origin, allowed in (
+        ("https://a.example", True),
+        ("https://b.example", True),
+        ("https://c.example", False),
+    ):
+        asked = await api.call("OPTIONS", "/nodes", key=None, headers={"origin": origin})
+        called = await api.call("GET", "/nodes", headers={"origin": origin})
+        refused = await api.call("GET", "/nodes", key="wrong", headers={"origin": origin})
+        assert (asked.status, called.status, refused.status) == (204, 200, 401)
+        for answer in (asked, called, refused):
+            assert answer.headers.get("access-control-allow-origin") == (origin if allowed else None)
+    api.backend.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Throttled("table secret-name is busy"), 503, "throttled"),
+        (Unavailable("secret-name did not answer"), 503, "unavailable"),
+        (RuntimeError("secret-name"), 500, "internal_error"),
+    ],
+)
+async def test_what_goes_wrong_inside_stays_inside(
+    api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
+) -> None:
+    async def fail(namespace: str) -> None:
+        raise error
+
+    monkeypatch.setattr(api.engine, "list_graphs", fail)
+
+    answer = await api.call("GET", "/graphs")
+
+    assert (answer.status, answer.code) == (status, code)
+    assert "secret-name" not in answer.text
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_an_answer_that_is_not_as_documented_is_an_error_of_ours(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(namespace: str) -> list[object]:
+        return [object()]
+
+    monkeypatch.setattr(api.engine, "list_graphs", wrong)
+
+    assert (await api.call("GET", "/graphs")).code == "internal_error"
+
+
+async def test_an_event_that_is_none_is_answered(api: Api) -> None:
+    answer = await api.send({"requestContext": {}, "body": None})
+
+    assert answer.code == "internal_error"
+    assert len(answer.headers["x-request-id"]) == 26
