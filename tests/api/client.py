@@ -64,7 +64,6 @@ def event(
     if body is not None:
         sent.setdefault("content-type", "application/json")
     encoded = isinstance(body, bytes)
-    text = base64.b64encode(body).decode() if isinstance(body, bytes) else _text(body)
     return {
         "version": "2.0",
         "routeKey": "$default",
@@ -72,25 +71,29 @@ def event(
         "rawQueryString": urlencode(query or {}),
         "headers": sent,
         "queryStringParameters": {name: str(value) for name, value in query.items()} if query else None,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "r3pmxmplak",
-            "domainName": "api.example.com",
-            "http": {
-                "method": method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.1",
-                "userAgent": "tests",
-            },
-            "requestId": "request-1",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "12/Mar/2026:19:03:58 +0000",
-            "timeEpoch": 1_773_342_238_000,
-        },
-        "body": text,
+        "requestContext": _context(method, path),
+        "body": base64.b64encode(body).decode() if isinstance(body, bytes) else _text(body),
         "isBase64Encoded": encoded,
+    }
+
+
+def _context(method: str, path: str) -> dict[str, Any]:
+    return {
+        "accountId": "123456789012",
+        "apiId": "r3pmxmplak",
+        "domainName": "api.example.com",
+        "http": {
+            "method": method,
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": "192.0.2.1",
+            "userAgent": "tests",
+        },
+        "requestId": "request-1",
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": "12/Mar/2026:19:03:58 +0000",
+        "timeEpoch": 1_773_342_238_000,
     }
 
 

@@ -80,6 +80,19 @@ async def test_large_answers_are_compressed_for_who_takes_it(
     assert "content-encoding" not in small.headers
 
 
+async def test_an_answer_that_could_not_be_given_back_is_refused() -> None:
+    api = Api(limits=Limits(answer_bytes=3_000))
+    await api.graph()
+    description = "".join(f"{n:x}" for n in range(2_000))
+    body = {"definition": {**DEFINITION, "description": description}}
+
+    stored = await api.call("PUT", "/graphs/g", body)
+
+    assert (stored.status, stored.code) == (413, "payload_too_large")
+    assert (await api.call("GET", "/graphs")).status == 200
+    api.backend.close()
+
+
 async def test_pages_of_configured_origins_may_call() -> None:
     api = Api(cors_origins=("https://a.example", "https://b.example"))
     for origin, allowed in (

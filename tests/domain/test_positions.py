@@ -59,9 +59,7 @@ class History:
 
     def into(self, index: int) -> History:
         """In a branch of the group that the state before has opened."""
-        return replace(
-            self, branch=(*self.branch, (self.number - 1, index)), number=0, rounds={}, totals=Totals()
-        )
+        return replace(self, branch=(*self.branch, (self.number - 1, index)), number=0, totals=Totals())
 
     def united(self, name: str, width: int, only: int | None = None) -> History:
         group = GroupRef(len(self.branch), self.number - 1, width, only)
@@ -128,8 +126,7 @@ class Walk:
         any_success = self.graph.strategy(decision.unite) is UniteStrategy.ANY_SUCCESS
         if any_success and self.data.draw(st.booleans(), label="fired"):
             member = unite_as_member(self.graph, end, decision.unite, index)
-            beside = replace(after.united(name, width, index).into(width), rounds=after.rounds)
-            end = self.branch(member, beside)
+            end = self.branch(member, after.united(name, width, index).into(width))
             return replace(end, branch=position.branch, frames=position.frames)
         inside = self.data.draw(totals)
         sums = end.frames[-1].totals.plus(inside)

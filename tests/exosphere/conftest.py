@@ -5,8 +5,7 @@ import pytest
 
 from tests.exosphere.sdk import Exosphere, sdk_python, server
 
-ALL = ("Echo", "Shout", "Silent", "Fan", "PruneAll", "PruneOdd", "FailLast", "Fails", "Counted", "Later")
-ALL += ("TellSecret",)
+ALL = ["Echo", "Shout", "Silent", "Fan", "PruneAll", "PruneOdd", "FailLast", "Counted", "Later", "TellSecret"]
 
 
 @pytest.fixture(scope="session")

@@ -88,11 +88,6 @@ class FailLast(Base):
         return self.Outputs(text=self.inputs.text)
 
 
-class Fails(Base):
-    async def execute(self):
-        raise ValueError("always the same")
-
-
 class Counted(Base):
     """Input: `FILE N`. Counts its executions in the file, fails before number N."""
 

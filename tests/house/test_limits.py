@@ -21,7 +21,8 @@ REGISTRIES = (
     ("registry", "npmjs", "org"),
     ("deb", "debian", "org"),
 )
-MACHINE = re.compile("|".join([*(r"\.".join(host) for host in REGISTRIES), r"/(work|root)/[a-z.]"]))
+# The API has a route `/work/poll`.
+MACHINE = re.compile("|".join([*(r"\.".join(host) for host in REGISTRIES), r"/(work/(?!poll\b)|root/)[a-z.]"]))
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -83,6 +83,8 @@ class World:
         self.settings = settings or EngineSettings()
         self.observer = observer
         self.deliveries = 1
+        self.repeats = 0.0
+        """The chance that a message is delivered once more; who repeats all of them gets two to the power of hops."""
         self.order: random.Random | None = None
         self.bodies: list[tuple[str, str]] = []
         self.delivered = 0
@@ -215,7 +217,8 @@ class World:
         runtime = queue.partition("/")[2]
         worker = self._workers.get(runtime) or self._workers[RUNTIME]
         try:
-            for _ in range(self.deliveries):
+            once_more = self.order is not None and self.order.random() < self.repeats
+            for _ in range(self.deliveries + int(once_more)):
                 disposition = await worker.engine.process(queue, message)
             if disposition is Disposition.DONE:
                 await worker.process.queue.delete(queue, [message.receipt])

@@ -346,3 +346,17 @@ async def test_a_reopened_run_outlives_the_retention_that_its_first_end_began() 
         await w.engine.signal(NS, run.run_id, "go")
         await w.drive()
         assert (await w.view(run.run_id)).status == "SUCCEEDED"
+
+
+async def test_a_run_that_failed_while_it_was_paused_goes_on_when_it_is_retried() -> None:
+    async def pause_and_fail(execution: Execution) -> Answer:
+        if execution.turn:
+            return {"x": 1}
+        await w.engine.pause(NS, execution.run_id)
+        return fail(execution)
+
+    async with world({"a": pause_and_fail, "b": give_inputs}) as w:
+        await w.define(node("a", "b"), node("b"))
+        run = await w.finish()
+        assert run.status == "FAILED"
+        assert (await retry(w, run.run_id)).status == "SUCCEEDED"

@@ -65,7 +65,7 @@ async def test_a_random_run(seed: int) -> None:
     for _ in range(4):
         plan, expected = await valid_plan(w, rng)
         w.executor.scripts["step"] = plan.script
-        w.order, w.deliveries = rng, rng.choice([1, 2])
+        w.order, w.repeats = rng, rng.choice([0.0, 0.1, 0.3])
         w.faults.yields = rng if rng.random() < 0.5 else None
         await w.engine.put_graph(NS, graph(*plan.definition()))
         run_id = await w.start()

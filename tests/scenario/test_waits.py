@@ -11,6 +11,7 @@ from karman_core.domain.outcome import Awaiting, Effects, Requeued, SentSignal
 from karman_core.engine import keys
 from karman_core.ports.executor import Execution
 from tests.scenario.clock import START_MS
+from tests.scenario.faults import once
 from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check, items
 from tests.scenario.nodes import Answer, count_to, give, give_inputs, then
@@ -237,3 +238,24 @@ async def test_names_that_are_the_beginning_of_one_another_are_other_names() -> 
         await w.drive()
         assert (await w.state(run_id, "b")).outputs == ({"timed_out": True},)
         assert (await w.state(run_id, "c")).outputs == ({"payload": 1},)
+
+
+async def test_a_run_is_not_told_to_wait_after_its_signal_came_between() -> None:
+    async with world({"a": wait_for("go"), "b": lambda e: Requeued(1000) if e.turn == 0 else {}}) as w:
+        await w.define(node("a", "b"), node("b"))
+        run_id = await w.start()
+
+        async def signal_and_go_on() -> None:
+            await signal(w, run_id, "go", 1)
+            for message in await w.backend.queue.receive("ns/rt"):
+                await w.process(message)
+                await w.backend.queue.delete("ns/rt", [message.receipt])
+
+        once(w.faults.after, "table.put", signal_and_go_on, where=lambda call: call.arguments[0]["sk"][:2] == "w#")
+        await w.work()
+        await w.work()
+        assert (await w.state(run_id, "a")).status == "SUCCEEDED"
+        run = await w.view(run_id)
+        assert (run.status, run.awaiting) == ("RUNNING", ())
+        await w.drive()
+        await check(w, run_id)

@@ -170,8 +170,13 @@ def _needs(
         for instance in definition.nodes
         for loop in instance.loops
     ]
-    _spread(shape, backs, outputs)
-    _spread(shape, backs, groups)
+    unites = {
+        shape.numbers[instance.identifier]: shape.numbers[instance.unites.identifier]
+        for instance in definition.nodes
+        if instance.unites
+    }
+    _spread(shape, backs, unites, outputs)
+    _spread(shape, backs, unites, groups)
     # Only what came before can be in a scope; without this a chain of n nodes would keep n sets of n names.
     before = topology.ancestors(shape)
     return {
@@ -183,13 +188,22 @@ def _needs(
     }
 
 
-def _spread(shape: topology.Topology, backs: list[tuple[int, int]], sets: list[int]) -> None:
-    """Backwards over the nodes: what a successor needs is needed before it; loop edges until nothing changes."""
+def _spread(
+    shape: topology.Topology, backs: list[tuple[int, int]], unites: Mapping[int, int], sets: list[int]
+) -> None:
+    """Backwards over the nodes: what a successor needs is needed before it; loop edges until nothing changes.
+
+    A unite begins with what its united node could read, so its needs skip the nodes between: branches do not carry
+    what only their unite reads.
+    """
     changed = True
     while changed:
         for number in reversed(shape.order):
             for successor in shape.successors[number]:
-                sets[number] |= sets[successor]
+                if successor not in unites:
+                    sets[number] |= sets[successor]
+            if number in unites:
+                sets[unites[number]] |= sets[number]
         changed = False
         for source, target in backs:
             if sets[target] & ~sets[source]:

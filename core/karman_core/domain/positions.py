@@ -72,7 +72,7 @@ def branch(
     own = OutputRef(len(parent.branch), parent.number, index // len(starts), values)
     scope = _reading(graph, parent.scope, identifier, parent.identifier, own)
     path: Branch = (*parent.branch, (parent.number, index))
-    return replace(parent, branch=path, number=0, identifier=identifier, scope=replace(scope, rounds={}))
+    return replace(parent, branch=path, number=0, identifier=identifier, scope=scope)
 
 
 def unite_at_once(graph: Graph, position: Position, record: Record, unite: str) -> Position:

@@ -1,7 +1,8 @@
 """The statuses of states and runs, and every transition between them, in one place.
 
-Nothing else decides what may follow what: the engine's conditional writes take their conditions from these tables, and
-the diagrams in the documentation are drawn from them.
+The engine's conditional writes take their conditions from the sets that go with them, what the domain decides is
+checked against them by tests, and the diagrams in the documentation are drawn from them. No record holds TIMED_OUT: a
+state that the end of its run cut off is told so.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ STATE_TRANSITIONS: Mapping[StateStatus, frozenset[StateStatus]] = {
         {_S.QUEUED, _S.RUNNING, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
     ),
     _S.RUNNING: frozenset(
-        {_S.QUEUED, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
+        {_S.RUNNING, _S.QUEUED, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
     ),
     _S.WAITING: frozenset({_S.READY}),
     _S.READY: frozenset(

@@ -19,6 +19,7 @@ them with waits needs one consistent query.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 
 from karman_core.domain.branches import Branch, branch_text
@@ -29,6 +30,7 @@ CONTROL = "control"
 SIGNAL_SHARDS = 8
 UNFINISHED_SHARDS = 16
 DAY_MS = 86_400_000
+_LONGEST_PATH = 400
 
 
 def node(namespace: str, name: str) -> Key:
@@ -63,7 +65,7 @@ def control(namespace: str, run_id: str) -> Key:
 
 def branch(namespace: str, run_id: str, path: Branch) -> str:
     """The partition of a branch's states."""
-    return f"{_run(namespace, run_id)}#b#{branch_text(path)}"
+    return f"{_run(namespace, run_id)}#b#{_path(path)}"
 
 
 def number(position: int) -> str:
@@ -78,7 +80,7 @@ def state(namespace: str, run_id: str, path: Branch, position: int) -> Key:
 
 def join(namespace: str, run_id: str, path: Branch, position: int, epoch: int, level: int, item: int) -> Key:
     """A join item of the group that state `position` of branch `path` opened."""
-    return Key(f"{_run(namespace, run_id)}#j#{branch_text(path)}#{position}#{epoch}#{level}#{item}", "join")
+    return Key(f"{_run(namespace, run_id)}#j#{_path(path)}#{position}#{epoch}#{level}#{item}", "join")
 
 
 def store(namespace: str, run_id: str) -> str:
@@ -103,12 +105,17 @@ def signal(namespace: str, run_id: str, name: str, signal_id: str) -> Key:
 
 def wait(namespace: str, run_id: str, name: str, path: Branch, position: int, turn: int) -> Key:
     """A state that waits for a signal."""
-    return Key(signals(namespace, run_id, name), f"w#{name}#{branch_text(path)}#{position:08d}#{turn}")
+    return Key(signals(namespace, run_id, name), f"w#{name}#{_path(path)}#{position:08d}#{turn}")
 
 
 def park(namespace: str, run_id: str) -> str:
     """The partition of work put aside."""
     return f"{_run(namespace, run_id)}#park"
+
+
+def parked(path: Branch, position: int, turn: int, token: str) -> str:
+    """The sort key of work put aside."""
+    return f"{_path(path)}#{position}#{turn}#{token}"
 
 
 def by_time(namespace: str, at_ms: int) -> str:
@@ -134,6 +141,12 @@ def day_text(day: int) -> str:
 def unfinished(run_id: str) -> str:
     """The partition of unfinished runs; over all namespaces, for the sweeper."""
     return f"unfinished#{zlib.crc32(run_id.encode()) % UNFINISHED_SHARDS}"
+
+
+def _path(path: Branch) -> str:
+    """A branch in keys: its text, or a hash of a long one (DynamoDB's keys hold 2,048 and 1,024 bytes)."""
+    text = branch_text(path)
+    return text if len(text) <= _LONGEST_PATH else f"~{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _run(namespace: str, run_id: str) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from karman_core.domain.branches import branch_text
 from karman_core.domain.decide import Ending
 from karman_core.domain.errors import ConditionFailed, NotFound
 from karman_core.domain.message_bodies import decode_position, encode_position
@@ -170,7 +169,7 @@ class Lifecycle:
         text = encode_position(position)
         # A key of its own each time: a resume that is still under way deletes what it has sent, and nothing else.
         token = self._services.entropy.token()
-        sk = f"{branch_text(position.branch)}#{position.number}#{position.turn}#{token}"
+        sk = keys.parked(position.branch, position.number, position.turn, token)
         await self._services.backend.table.put(
             {"pk": pk, "sk": sk, "position": text, "ttl": self._services.ttl()}
         )
@@ -229,9 +228,14 @@ class Lifecycle:
         ]
         failed = AllOf((Equals("status", RunStatus.FAILED.value), Equals("epoch", epoch - 1)))
         try:
-            await self._services.backend.table.update(keys.run(namespace, run_id), actions, failed)
+            item = await self._services.backend.table.update(keys.run(namespace, run_id), actions, failed)
         except ConditionFailed as lost:
-            return lost.old is not None and lost.old["epoch"] == epoch and lost.old["status"] in OPEN
+            if lost.old is None or lost.old["epoch"] != epoch or lost.old["status"] not in OPEN:
+                return False
+            item = lost.old
+        # A run that failed while it was paused has its flag still.
+        flag = Flag.PAUSED if item["status"] == RunStatus.PAUSED else Flag.GO
+        await self._controls.set_flag(namespace, run_id, flag, item["control"])
         return True
 
     async def _publish(self, item: Mapping[str, Any]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SMALLEST_SHARD = 2
+"""A join tree of narrower items would not get narrower towards its root."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -53,3 +56,8 @@ class EngineSettings:
 
     max_inputs_bytes: int = 262_144
     """A trigger's inputs and store values together, as JSON."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers with which the engine would not come to an end."""
+        if self.shard_width < SMALLEST_SHARD or self.inline_states < 1 or self.lease_seconds < 1:
+            raise ValueError("shard_width is at least 2, inline_states and lease_seconds at least 1")

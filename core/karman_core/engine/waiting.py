@@ -67,8 +67,9 @@ class Waits:
             "then": encode_position(then),
             "ttl": self._services.ttl(),
         }
-        await self._services.backend.table.put(item)
+        # The mark first: whoever finds the wait takes both away.
         await self._mark_run(then, Set("waits", key.sk), OneOf("status", OPEN))
+        await self._services.backend.table.put(item)
         if record.timeout_ms is not None:
             timeout = Command(CommandKind.TIMEOUT, run.namespace, run.run_id, {"name": name}, then)
             await self._sender.command(task.queue, timeout, at_ms=record.timeout_ms)

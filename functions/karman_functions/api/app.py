@@ -12,7 +12,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from karman_core.domain.errors import KarmanError, NotFound
+from karman_core.domain.errors import KarmanError, NotFound, PayloadTooLarge
 from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys
 from karman_core.ports.backend import Backend
@@ -106,6 +106,16 @@ class Application:
         return errors.answer(NotFound("There is no such route."))
 
     def _finished(self, event: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer with the headers that all have, compressed if that pays, and not too large to be given back."""
+        finished = self._packed(event, answer)
+        limit = self.services.limits.answer_bytes
+        if limit is None or len(finished["body"]) <= limit:
+            return finished
+        size = f"The answer has {len(finished['body']):,} bytes, over the limit of {limit:,}"
+        error = PayloadTooLarge(f"{size}; ask for a smaller page, and take gzip.")
+        return self._packed(event, _plain(errors.described(error)))
+
+    def _packed(self, event: Mapping[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         own = {name.lower(): value for name, value in answer["headers"].items()}
         headers = {**SECURITY_HEADERS, **own, "x-request-id": exchange.get().request_id}
         body = answer.get("body") or ""

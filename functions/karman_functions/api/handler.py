@@ -19,6 +19,9 @@ from karman_functions.api.app import Application, application
 from karman_functions.api.limits import Limits
 from karman_functions.settings import Settings, load_settings
 
+ANSWER_BYTES = 5_500_000
+"""Lambda gives back at most 6 MB, the body as JSON text in it: quotes take two characters there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -43,7 +46,10 @@ def compose(settings: Settings) -> Instance:
         entropy=entropy,
         admin_key=settings.api_key.get_secret_value() if settings.api_key else None,
         limits=Limits(
-            body_bytes=settings.body_bytes, requests_per_second=settings.rate or None, burst=settings.burst
+            body_bytes=settings.body_bytes,
+            requests_per_second=settings.rate or None,
+            burst=settings.burst,
+            answer_bytes=ANSWER_BYTES,
         ),
         cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
     )

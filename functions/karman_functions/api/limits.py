@@ -29,6 +29,7 @@ class Limits:
         requests_per_second, burst: of one key; a rate of None means no limit.
         failures_per_second, failure_burst: of one address, of requests whose key is not known; None as above.
         compress_bytes: answers from this size on are compressed for clients that take gzip; smaller ones fit a packet.
+        answer_bytes: of an answer as it is sent; None for no limit. What is larger is refused, with what to do about it.
     """
 
     body_bytes: int = 4_194_304
@@ -37,6 +38,7 @@ class Limits:
     failures_per_second: float | None = 5.0
     failure_burst: int = 100
     compress_bytes: int = 1_400
+    answer_bytes: int | None = None
 
 
 class _Bucket:

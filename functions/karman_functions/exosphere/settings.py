@@ -15,6 +15,10 @@ class ExosphereSettings:
     a minute each before a state is given to a second worker; the states of a killed one go on after so long. With a
     report too late nothing is lost: the first result counts."""
 
+    linger_seconds: float = 0.2
+    """How long a poll looks for the first state. Not all that lies in a queue is a state: what opens a wide fanout is
+    worked on by the poll that comes upon it, and its branches are there a moment later."""
+
     max_batch: int = 100
     """States in one answer, however many are asked for."""
 

@@ -107,6 +107,7 @@ async def _lease(call: Call, body: StatesToEnqueue) -> list[Work]:
             call.namespace,
             body.nodes,
             limit=wanted - len(work),
+            wait_seconds=0.0 if work else call.tools.settings.linger_seconds,
             lease_seconds=call.tools.settings.lease_seconds,
         )
         if not more:
