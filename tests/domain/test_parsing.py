@@ -49,40 +49,41 @@ def test_yaml_and_json_give_the_same_definition() -> None:
     assert parse_definition(definition.model_dump(mode="json")) == definition
 
 
-def test_what_exosphere_clients_send_is_taken() -> None:
-    definition = parse_definition(
+EXOSPHERE = {
+    "secrets": {"KEY": "hidden"},
+    "nodes": [
         {
-            "secrets": {"KEY": "hidden"},
-            "nodes": [
-                {
-                    "node_name": " Read ",
-                    "namespace": "main",
-                    "identifier": "read",
-                    "inputs": {"a": ""},
-                    "next_nodes": ["sum"],
-                    "unites": None,
-                },
-                {
-                    "node_name": "Sum",
-                    "namespace": "main",
-                    "identifier": "sum",
-                    "inputs": {},
-                    "next_nodes": None,
-                    "unites": {"identifier": "read", "strategy": "ALL_DONE"},
-                },
-            ],
-            "retry_policy": {
-                "max_retries": 3,
-                "strategy": "LINEAR",
-                "backoff_factor": 1,
-                "exponent": 2,
-                "max_delay": None,
-            },
-            "store_config": {"required_keys": ["k"], "default_values": {"d": "1"}},
-            "triggers": [{"type": "CRON", "value": {"expression": "* * * * *"}}],
+            "node_name": " Read ",
+            "namespace": "main",
+            "identifier": "read",
+            "inputs": {"a": ""},
+            "next_nodes": ["sum"],
+            "unites": None,
         },
-        name="graph",
-    )
+        {
+            "node_name": "Sum",
+            "namespace": "main",
+            "identifier": "sum",
+            "inputs": {},
+            "next_nodes": None,
+            "unites": {"identifier": "read", "strategy": "ALL_DONE"},
+        },
+    ],
+    "retry_policy": {
+        "max_retries": 3,
+        "strategy": "LINEAR",
+        "backoff_factor": 1,
+        "exponent": 2,
+        "max_delay": None,
+    },
+    "store_config": {"required_keys": ["k"], "default_values": {"d": "1"}},
+    "triggers": [{"type": "CRON", "value": {"expression": "* * * * *"}}],
+}
+"""A graph as Exosphere's clients send it."""
+
+
+def test_what_exosphere_clients_send_is_taken() -> None:
+    definition = parse_definition(EXOSPHERE, name="graph")
     assert definition.name == "graph"
     assert definition.secrets == ("KEY",)
     assert "hidden" not in definition.model_dump_json()

@@ -33,7 +33,7 @@ class Api:
     ) -> httpx.Response:
         """The answer; the path may name ids in braces, and follows the namespace if it does not begin with /v0."""
         where = path.format(**self.ids)
-        url = where if where.startswith(("/v0", "/health")) else ANY_NAMESPACE + where
+        url = where if where.startswith(("/v0", "/v1", "/health")) else ANY_NAMESPACE + where
         sent = {"x-api-key": key, **headers} if key else headers
         content = {"content": body} if isinstance(body, bytes) else {} if body is None else {"json": body}
         return await self.client.request(method, url, headers=sent, **content)
