@@ -18,10 +18,11 @@ from karman_core.domain.errors import BackendError
 LIMIT = 10**38 - 1
 numbers = st.integers(-LIMIT, LIMIT)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 scalars = st.none() | st.booleans() | numbers | texts | st.binary(max_size=20)
 sets = st.frozensets(numbers, min_size=1, max_size=5) | st.frozensets(texts, min_size=1, max_size=5)
 values = st.recursive(
-    scalars | sets, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+    scalars | sets, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4)
 )
 
 

@@ -12,6 +12,7 @@ from karman_core.backends.system import SystemClock, SystemEntropy
 from karman_core.engine import Engine
 from karman_functions.exosphere import ExosphereSettings, exosphere_application
 from karman_functions.local import serve
+from karman_runtime.cron import CronLoop
 
 KEY = "the-admin-key"
 
@@ -19,15 +20,18 @@ KEY = "the-admin-key"
 async def main(database: Path, lease_seconds: int) -> None:
     clock, entropy = SystemClock(), SystemEntropy()
     backend = EmbeddedBackend.open(database, clock=clock, entropy=entropy)
+    engine = Engine(backend, clock=clock, entropy=entropy)
     app = exosphere_application(
         backend,
-        Engine(backend, clock=clock, entropy=entropy),
+        engine,
         clock=clock,
         entropy=entropy,
         admin_key=KEY,
         settings=ExosphereSettings(lease_seconds=lease_seconds),
     )
+    cron = asyncio.create_task(CronLoop(backend.schedules, engine, clock).run())
     await serve(app, stop=asyncio.Event(), ready=lambda url: print(url, flush=True))  # noqa: T201  its parent reads it
+    cron.cancel()
 
 
 if __name__ == "__main__":

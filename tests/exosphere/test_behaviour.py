@@ -167,10 +167,10 @@ async def test_only_the_one_failed_state_of_a_run_is_retried_by_hand(empty: Api)
     await empty.ok("PUT", "/graph/g", graph(node("r", "a", "b"), node("a"), node("b"), retry_policy=never))
     await empty.run()
     await empty.ok("POST", f"/state/{await empty.lease()}/executed", DONE)
-    for _ in range(2):
-        state_id = await empty.lease()
+    failed = [await empty.lease() for _ in range(2)]
+    for state_id in failed:
         await empty.ok("POST", f"/state/{state_id}/errored", {"error": "e"})
-    answer = await empty.call("POST", f"/state/{state_id}/manual-retry", {"fanout_id": "f"})
+    answer = await empty.call("POST", f"/state/{failed[0]}/manual-retry", {"fanout_id": "f"})
     assert answer.status_code == 409
     assert "Other states" in answer.json()["detail"]
 

@@ -72,3 +72,16 @@ def test_a_fanout_of_a_thousand_is_united(python: Path, url: str) -> None:
     assert (row["status"], row["success_count"]) == ("SUCCESS", 1_002)
     drawn = user.get(f"/states/run/{run_id}/graph")
     assert (drawn["node_count"], drawn["edge_count"]) == (1_002, 1_001)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_graph_is_triggered_each_minute(python: Path, url: str) -> None:
+    user = Exosphere(python, url, "cron")
+    with user.runtime("Echo"):
+        by_hand = user.begin("g", [node("a", "Echo", "x")], triggers=["* * * * *"])
+        user.ended(by_hand)
+        rows = wait_for(
+            lambda: rows if (rows := user.get("/runs/1/10")["runs"])[0]["run_id"] != by_hand else None, 70
+        )
+        assert user.ended(rows[0]["run_id"])["status"] == "SUCCESS"

@@ -94,6 +94,8 @@ class World:
             runtime = self._runtimes.get(name, RUNTIME)
             self.executors.setdefault(runtime, ScriptedExecutor({})).scripts[name] = script
         self.executors.setdefault(RUNTIME, ScriptedExecutor({}))
+        self._reader = Engine(self.backend, clock=self.clock, entropy=self.entropy, settings=self.settings)
+        """What the test looks at is read past all faults."""
         self._workers: dict[str, Worker] = {runtime: self._worker(runtime) for runtime in self.executors}
 
     # --- set up -------------------------------------------------------------------------------------------------------
@@ -156,14 +158,14 @@ class World:
 
     async def view(self, run_id: str) -> RunView:
         """The run as it stands."""
-        return await self.engine.get_run(NS, run_id)
+        return await self._reader.get_run(NS, run_id)
 
     async def states(self, run_id: str, **options: Any) -> list[StateView]:
         """Every state of a run."""
         found: list[StateView] = []
         cursor = None
         while True:
-            page = await self.engine.list_states(NS, run_id, cursor=cursor, **options)
+            page = await self._reader.list_states(NS, run_id, cursor=cursor, **options)
             found += page.states
             cursor = page.cursor
             if cursor is None:
@@ -176,7 +178,7 @@ class World:
 
     async def store(self, run_id: str) -> dict[str, Any]:
         """The run's store."""
-        return await self.engine.read_store(NS, run_id)
+        return await self._reader.read_store(NS, run_id)
 
     # --- work ---------------------------------------------------------------------------------------------------------
 

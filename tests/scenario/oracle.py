@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from karman_core.domain.branches import Branch, state_id
+from karman_core.domain.branches import Branch, parse_state_id, state_id
 from karman_core.domain.definition import NodeInstance
 from karman_core.domain.outcome import Errored, Pruned, Succeeded
 from karman_core.ports.executor import Execution
@@ -25,6 +25,10 @@ MOST_STATES = 150
 class TooLarge(Exception):
     """The run would have more states than a test has time for."""
 
+
+Place = tuple[Branch, int]
+Ending = str | list[Place]
+"""How a branch ends: s or p, or the failed states that make it fail."""
 
 Env = dict[str, Any]
 """What an identifier's field `v` is, as seen from somewhere in the run."""
@@ -55,11 +59,11 @@ class Plan:
             for name, after in self.nodes.items()
         ]  # fmt: skip
 
-    def outcome(self, identifier: str, branch: Branch, number: int) -> Answer:
-        """What a state does: a function of the seed and its place."""
+    def outcome(self, identifier: str, branch: Branch, number: int, *, healed: bool) -> Answer:
+        """What a state does: a function of the seed and its place; what fails does not fail again once it is healed."""
         rng = random.Random(zlib.crc32(repr((self.seed, identifier, branch, number)).encode()))
         kind = rng.choices(["ok", "f", "p"], (12, 1, 1))[0]
-        if kind == "f":
+        if kind == "f" and not healed:
             return Errored("Broken", state_id("r", branch, number), retry=False)
         if kind == "p":
             return Pruned({})
@@ -73,10 +77,8 @@ class Plan:
 
     def script(self, execution: Execution) -> Answer:
         """The outcome of an execution's state."""
-        from karman_core.domain.branches import parse_state_id  # noqa: PLC0415  beside its only use
-
         _, branch, number = parse_state_id(execution.state_id)
-        return self.outcome(execution.identifier, branch, number)
+        return self.outcome(execution.identifier, branch, number, healed=execution.turn > 0)
 
 
 def random_plan(seed: int) -> Plan:
@@ -118,26 +120,41 @@ def random_plan(seed: int) -> Plan:
 # --- the evaluation ---------------------------------------------------------------------------------------------------
 
 
+def _causes(endings: list[Ending]) -> list[Place]:
+    return [place for ending in endings if isinstance(ending, list) for place in ending]
+
+
 @dataclass(slots=True)
 class Expected:
-    """What the evaluation found: status and inputs by (branch, number); where a list depends on who was first, ANY."""
+    """What the evaluation found: status and inputs by place, that is branch and number.
+
+    Attributes:
+        inside: for each identifier the united node whose group it is directly inside of.
+        healed: failed states that were run again in a later epoch.
+        uncertain: some lists depend on which of several successes was the first.
+        causes: the failed states that made the run fail.
+    """
 
     plan: Plan
     inside: dict[str, str | None]
-    states: dict[tuple[Branch, int], tuple[str, str]] = field(default_factory=dict)
-    inputs: dict[tuple[Branch, int], Env] = field(default_factory=dict)
-    outputs: dict[tuple[Branch, int], tuple[str, tuple[Any, ...]]] = field(default_factory=dict)
+    healed: frozenset[Place] = frozenset()
+    states: dict[Place, tuple[str, str]] = field(default_factory=dict)
+    inputs: dict[Place, Env] = field(default_factory=dict)
+    outputs: dict[Place, tuple[str, tuple[Any, ...]]] = field(default_factory=dict)
     uncertain: bool = False
+    causes: frozenset[Place] = frozenset()
 
     def run(self) -> str:
         """Evaluate the run: s, f or p."""
-        return self.branch((), 0, next(iter(self.plan.nodes)), {})
+        ending = self.branch((), 0, next(iter(self.plan.nodes)), {})
+        self.causes = frozenset(ending) if isinstance(ending, list) else frozenset()
+        return "f" if isinstance(ending, list) else ending
 
-    def branch(self, path: Branch, number: int, identifier: str, env: Env) -> str:
+    def branch(self, path: Branch, number: int, identifier: str, env: Env) -> Ending:
         """Evaluate a branch from a state on: how it ends."""
         outcome = self._state(path, number, identifier, env)
         if not isinstance(outcome, Succeeded):
-            return "p" if isinstance(outcome, Pruned) else "f"
+            return "p" if isinstance(outcome, Pruned) else [(path, number)]
         values = [output.get("v", MISSING) for output in outcome.outputs]
         self.outputs[path, number] = (identifier, tuple(value for value in values if value is not MISSING))
         after = self.plan.nodes[identifier] if outcome.chosen is None else [outcome.chosen]
@@ -148,27 +165,28 @@ class Expected:
             if not starts:
                 return "s"
             return self.branch(path, number + 1, starts[0], {**env, identifier: values[0] if values else MISSING})
-        endings = []
+        endings: list[Ending] = []
         for index in range(width):
             value = values[index // len(starts)] if values else MISSING
             endings.append(
                 self.branch((*path, (number, index)), 0, starts[index % len(starts)], {**env, identifier: value})
             )
-        combined = "f" if "f" in endings else "s" if "s" in endings else "p"
         if unite is None:
-            return combined
+            return _causes(endings) or ("s" if "s" in endings else "p")
         every = MISSING if not values else values[0] if len(values) == 1 else values
         return self._unite(path, number, width, unite, endings, {**env, identifier: every})
 
-    def _unite(self, path: Branch, number: int, width: int, unite: str, endings: list[str], env: Env) -> str:
+    def _unite(
+        self, path: Branch, number: int, width: int, unite: str, endings: list[Ending], env: Env
+    ) -> Ending:
         _, strategy = self.plan.unites[unite]
         if strategy == "ANY_SUCCESS" and "s" in endings:
             self.uncertain = self.uncertain or endings.count("s") > 1
             only = endings.index("s")
             lists = self._lists(path, number, [only])
             return self.branch((*path, (number, width)), 0, unite, {**env, **lists})
-        if strategy != "ALL_DONE" and "f" in endings:
-            return "f"
+        if strategy != "ALL_DONE" and _causes(endings):
+            return _causes(endings)
         return self.branch(path, number + 1, unite, {**env, **self._lists(path, number, range(width))})
 
     def _lists(self, path: Branch, number: int, indexes: Any) -> Env:
@@ -185,7 +203,8 @@ class Expected:
     def _state(self, path: Branch, number: int, identifier: str, env: Env) -> Answer:
         reads = {name: env.get(name, MISSING) for name in self.plan.reads.get(identifier, [])}
         missing = any(value is MISSING for value in reads.values())
-        outcome = Errored("unresolved", "") if missing else self.plan.outcome(identifier, path, number)
+        healed = (path, number) in self.healed
+        outcome = Errored("unresolved", "") if missing else self.plan.outcome(identifier, path, number, healed=healed)
         status = {Succeeded: "SUCCEEDED", Pruned: "PRUNED", Errored: "FAILED"}[type(outcome)]  # type: ignore[index]
         self.states[path, number] = (identifier, status)
         if len(self.states) > MOST_STATES:

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.faults import Crashed
-from tests.scenario.harness import World
+from karman_core.domain.outcome import Awaiting, Errored, Requeued
+from karman_core.ports.executor import Execution
+from tests.scenario.faults import Call, Crashed
+from tests.scenario.groups import DEEP
+from tests.scenario.harness import NS, World, node
+from tests.scenario.invariants import check
+from tests.scenario.nodes import Answer, count_to, give_inputs
 from tests.scenario.references import REFERENCES, Journal, Reference, run_through, told
 
 
@@ -96,3 +101,60 @@ async def test_two_crashes(name: str) -> None:
         one = rng.randrange(first, last)
         other = one + rng.randrange(1, 30)
         await compare(reference, expected, [(one, rng.random() < 0.5), (other, rng.random() < 0.5)])
+
+
+def waits_or_fails(execution: Execution) -> Answer:
+    """One branch fails in its first turn while others wait, are requeued, or are done."""
+    x = execution.inputs["x"]
+    if x == 2 and execution.turn == 0:
+        return Errored("Broken", "it broke", retry=False)
+    if x == 0 and execution.resumed is None:
+        return Awaiting("go", 600_000)
+    return Requeued(1000) if x == 1 and execution.turn == 0 else {"x": x}
+
+
+async def fail_fast_and_retry(w: World) -> str:
+    await w.define(
+        node("a", "b"),
+        node("b", "u", x="${{ a.outputs.x }}"),
+        node("u", unites="a", xs="${{ b.outputs.x }}"),
+        fail_fast=True,
+    )
+    run_id = await w.start()
+    await w.drive()
+    await check(w, run_id)
+    await _stubborn(retry_if_failed)(w, run_id)
+    await w.drive()
+    return run_id
+
+
+async def retry_if_failed(w: World, run_id: str) -> None:
+    if (await w.view(run_id)).status == "FAILED":
+        await w.engine.retry(NS, run_id)
+
+
+async def test_a_crash_at_every_call_of_a_run_that_fails_fast_and_is_retried() -> None:
+    """What was cancelled depends on the crash; that the run ends, and is told exactly, does not."""
+    scripts = {"a": count_to(5), "b": waits_or_fails, "u": give_inputs}
+    number = -1
+    while True:
+        w = World(scripts, settings=DEEP)
+        journal, number = Journal(w), number + 1
+        started = False
+
+        async def arm(call: Call, w: World = w, number: int = number) -> None:
+            nonlocal started
+            if not started and call.name == "queue.delete":  # the trigger is over
+                started, w.faults.crash_at = True, (w.faults.count + number // 2, number % 2 == 1)
+
+        w.faults.before.append(arm)
+        run_id = await fail_fast_and_retry(w)
+        crashes, w.faults.crash_at = w.faults.crashes, None
+        run = await check(w, run_id)
+        assert (run.status, run.result) == ("SUCCEEDED", {"xs": list(range(5))})
+        assert max(journal.commits.values()) == 1
+        assert journal.after_the_end == []
+        w.backend.close()
+        if not crashes:
+            assert number > 100
+            return

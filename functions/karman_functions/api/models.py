@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from karman_core.domain.definition import JSON, Name, NodeName, RegisteredNode
 from karman_core.domain.errors import Problem
@@ -111,42 +111,6 @@ class Leased(Request):
     """The base of reports. Without a lease, whichever there is counts."""
 
     lease: Text | None = None
-
-
-class OutputsReport(Leased):
-    """Outputs: one, several (a fanout), or none; and the next node, if the node chose one."""
-
-    outputs: list[dict[str, JSON]]
-    next: Name | None = None
-
-
-class ErrorReport(Leased):
-    """How an attempt failed; `bases` are classes that the error's derives from, for retry policies."""
-
-    kind: Text
-    message: LongText = ""
-    traceback: LongText = ""
-    retry: StrictBool = True
-    bases: Annotated[list[Text], Field(max_length=100)] = []
-
-
-class PruneReport(Leased):
-    """The branch ends here; the data is kept."""
-
-    data: dict[str, JSON] = {}
-
-
-class RequeueReport(Leased):
-    """The same state again, later."""
-
-    delay_ms: DelayMs
-
-
-class WaitReport(Leased):
-    """The state waits for a signal."""
-
-    signal: SignalName
-    timeout_ms: TimeoutMs | None = None
 
 
 @dataclass(frozen=True, slots=True)

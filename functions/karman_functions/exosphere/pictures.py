@@ -100,16 +100,23 @@ def structure(graph_name: str, nodes: Sequence[Drawn]) -> dict[str, Any]:
 
 def totals_tell(run: RunView) -> bool:
     """Whether a run's totals say all that is counted: it has ended, and every turn of a state ended the state."""
-    totals = run.totals
-    states = totals.succeeded + totals.failed + totals.pruned + totals.cancelled
-    return run.ended and totals.turns == states and run.status in {"SUCCEEDED", "FAILED"}
+    return run.ended and run.status in {"SUCCEEDED", "FAILED"} and run.totals.turns == _states(run)
 
 
 def total_counts(run: RunView) -> Counts:
-    """The counts as the run's totals have them."""
+    """The counts as the run's totals have them; turns that ended no state are taken for retries."""
     totals = run.totals
-    errored = totals.failed + totals.cancelled
-    return Counts(totals.succeeded + totals.pruned, 0 if run.ended else 1, errored)
+    return Counts(
+        success=totals.succeeded + totals.pruned,
+        pending=0 if run.ended else 1,
+        errored=totals.failed + totals.cancelled,
+        retried=max(0, totals.turns - _states(run)),
+    )
+
+
+def _states(run: RunView) -> int:
+    totals = run.totals
+    return totals.succeeded + totals.failed + totals.pruned + totals.cancelled
 
 
 def count(nodes: Sequence[Drawn]) -> Counts:

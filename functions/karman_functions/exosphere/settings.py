@@ -25,8 +25,11 @@ class ExosphereSettings:
     max_nodes: int = 200
     """Names of nodes in one poll, each of which is a look at a queue."""
 
-    max_states: int = 10_000
-    """States of a run that are drawn or counted one by one."""
+    max_drawn: int = 10_000
+    """States of a run that are drawn."""
+
+    max_counted: int = 1_000
+    """States of a run that are counted one by one; of wider runs the totals are told, which the engine keeps."""
 
     max_page: int = 1_000
     """Runs on a page."""

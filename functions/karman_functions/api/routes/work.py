@@ -10,18 +10,9 @@ from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, Succ
 from karman_core.engine.access import Scope
 from karman_core.engine.views import Report
 from karman_functions.api.context import engine
-from karman_functions.api.models import (
-    ErrorReport,
-    Lease,
-    LeaseToExtend,
-    OutputsReport,
-    PruneReport,
-    RequeueReport,
-    WaitReport,
-    WorkPage,
-    WorkWanted,
-)
+from karman_functions.api.models import Lease, LeaseToExtend, WorkPage, WorkWanted
 from karman_functions.api.parameters import Namespace, StateId
+from karman_functions.api.reports import ErrorReport, OutputsReport, PruneReport, RequeueReport, WaitReport
 from karman_functions.api.routing import Resource
 
 resource = Resource("work")
@@ -53,7 +44,7 @@ async def report_outputs(
     namespace: Namespace, state_id: StateId, body: Annotated[OutputsReport, Body()]
 ) -> Report:
     """The node gave outputs. The same report again changes nothing; another one is a conflict."""
-    outcome = Succeeded(tuple(body.outputs), chosen=body.next)
+    outcome = Succeeded(tuple(body.outputs), body.next, body.effects())
     return await engine().report(namespace, state_id, outcome, lease=body.lease)
 
 
@@ -71,7 +62,8 @@ async def report_prune(
     namespace: Namespace, state_id: StateId, body: Annotated[PruneReport, Body()]
 ) -> Report:
     """The node ends its branch."""
-    return await engine().report(namespace, state_id, Pruned(body.data), lease=body.lease)
+    outcome = Pruned(body.data, body.effects())
+    return await engine().report(namespace, state_id, outcome, lease=body.lease)
 
 
 @resource.route("POST", "/work/<state_id>/requeue", Scope.WORKER)
@@ -79,11 +71,12 @@ async def report_requeue(
     namespace: Namespace, state_id: StateId, body: Annotated[RequeueReport, Body()]
 ) -> Report:
     """The node wants to run again later; that is no failure."""
-    return await engine().report(namespace, state_id, Requeued(body.delay_ms), lease=body.lease)
+    outcome = Requeued(body.delay_ms, body.effects())
+    return await engine().report(namespace, state_id, outcome, lease=body.lease)
 
 
 @resource.route("POST", "/work/<state_id>/wait", Scope.WORKER)
 async def report_wait(namespace: Namespace, state_id: StateId, body: Annotated[WaitReport, Body()]) -> Report:
     """The node waits for a signal; its state runs again when it has come, or the time is over."""
-    outcome = Awaiting(body.signal, body.timeout_ms)
+    outcome = Awaiting(body.signal, body.timeout_ms, body.effects())
     return await engine().report(namespace, state_id, outcome, lease=body.lease)

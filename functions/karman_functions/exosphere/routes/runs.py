@@ -52,8 +52,9 @@ async def draw_run(call: Call) -> dict[str, Any]:
         run = await call.engine.get_run(call.namespace, run_id)
     except NotFound:
         return structure("", [])
-    nodes, _ = await _drawn(call, run_id)
-    return structure(run.graph, nodes)
+    nodes, complete = await _drawn(call, run_id, call.tools.settings.max_drawn)
+    drawing = structure(run.graph, nodes)
+    return drawing if complete else {**drawing, "truncated": True}
 
 
 @routes.route("GET", f"{IN_NAMESPACE}/graph/{{graph_name}}/run/{{run_id}}/node/{{node_id}}", Scope.READ)
@@ -90,15 +91,15 @@ async def _window(call: Call, first: int, size: int) -> tuple[list[RunView], int
 async def _counts(call: Call, run: RunView) -> Counts:
     if totals_tell(run):
         return total_counts(run)
-    nodes, complete = await _drawn(call, run.run_id)
+    nodes, complete = await _drawn(call, run.run_id, call.tools.settings.max_counted)
     return count(nodes) if complete else total_counts(run)
 
 
-async def _drawn(call: Call, run_id: str) -> tuple[list[Drawn], bool]:
-    """The nodes of a run, and whether they are all of them."""
+async def _drawn(call: Call, run_id: str, most: int) -> tuple[list[Drawn], bool]:
+    """The nodes of a run, at most so many or a page more, and whether they are all of them."""
     nodes: list[Drawn] = []
     cursor = None
-    while len(nodes) < call.tools.settings.max_states:
+    while len(nodes) < most:
         page = await call.engine.list_states(call.namespace, run_id, cursor=cursor, limit=_ROUND)
         nodes += [node for view in page.states for node in drawn(view)]
         cursor = page.cursor
