@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from karman_core.domain.branches import Branch
 from karman_core.domain.decide import EndBranch, Fork, GoOn, Run, RunAgain, UniteAtOnce, Wait, decide
 from karman_core.domain.definition import JSON
 from karman_core.domain.graph import Graph
@@ -24,6 +23,7 @@ from karman_core.engine.control import Controls, Flag
 from karman_core.engine.executing import UNDELIVERABLE, Runner
 from karman_core.engine.joining import Joiner
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.paging import every
 from karman_core.engine.sending import Sender, id_of
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import error_text, read_record
@@ -213,25 +213,11 @@ class Advancer:
 
     async def _records(self, position: Position, *, after: bool = False) -> dict[int, Record]:
         """The records of the position's branch, from its number on, by number."""
-        run, path = position.run, position.branch
-        first = position.number + int(after)
-        return await self._branch_records(run.namespace, run.run_id, path, first)
-
-    async def _branch_records(
-        self, namespace: str, run_id: str, path: Branch, first: int
-    ) -> dict[int, Record]:
-        found: dict[int, Record] = {}
-        cursor = None
-        while True:
-            page = await self._services.backend.table.query(
-                Query(
-                    keys.branch(namespace, run_id, path), first=keys.number(first), last="s#~", cursor=cursor
-                )
-            )
-            found |= {int(item["sk"][2:]): read_record(item) for item in page.items}
-            cursor = page.cursor
-            if cursor is None:
-                return found
+        run, first = position.run, position.number + int(after)
+        pk = keys.branch(run.namespace, run.run_id, position.branch)
+        query = Query(pk, first=keys.number(first), last=keys.LAST_NUMBER)
+        items = every(self._services.backend.table, query)
+        return {int(item["sk"][2:]): read_record(item) async for item in items}
 
     def _tell(self, position: Position, record: Record) -> None:
         run = position.run

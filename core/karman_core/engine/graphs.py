@@ -11,6 +11,7 @@ from karman_core.domain.errors import ConditionFailed, NotFound, PayloadTooLarge
 from karman_core.domain.graph import Graph, compile_graph
 from karman_core.domain.messages import ForeignMessage, Position
 from karman_core.engine import keys
+from karman_core.engine.paging import every
 from karman_core.engine.payloads import dumps, pack, packed_size, unpack
 from karman_core.engine.services import Services
 from karman_core.engine.views import GraphView
@@ -98,14 +99,8 @@ class GraphStore:
 
     async def names(self, namespace: str) -> list[str]:
         """Every graph of a namespace, by name."""
-        found: list[str] = []
-        cursor = None
-        while True:
-            page = await self._services.backend.table.query(Query(f"{namespace}#graphs", cursor=cursor))
-            found += [item["sk"] for item in page.items]
-            cursor = page.cursor
-            if cursor is None:
-                return found
+        query = Query(f"{namespace}#graphs")
+        return [item["sk"] async for item in every(self._services.backend.table, query)]
 
     async def compiled(self, namespace: str, name: str, version: int) -> Graph:
         """A valid version, compiled; from memory when it was used before."""

@@ -27,6 +27,9 @@ from karman_core.ports.table import Key
 
 HEADER = "header"
 CONTROL = "control"
+LAST_NUMBER = "s#~"
+"""Sorts after every state of a branch."""
+
 SIGNAL_SHARDS = 8
 UNFINISHED_SHARDS = 16
 DAY_MS = 86_400_000

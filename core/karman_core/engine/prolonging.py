@@ -15,6 +15,7 @@ from karman_core.domain.errors import ConditionFailed
 from karman_core.domain.joins import climb
 from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
+from karman_core.engine.paging import every
 from karman_core.engine.run_items import Header
 from karman_core.engine.services import Services
 from karman_core.engine.walking import Visit, Walker
@@ -60,14 +61,8 @@ class Prolonger:
                 yield key
 
     async def _partition(self, pk: str) -> AsyncIterator[Key]:
-        cursor = None
-        while True:
-            page = await self._services.backend.table.query(Query(pk, cursor=cursor))
-            for item in page.items:
-                yield Key(item["pk"], item["sk"])
-            cursor = page.cursor
-            if cursor is None:
-                return
+        async for item in every(self._services.backend.table, Query(pk)):
+            yield Key(item["pk"], item["sk"])
 
     def _joins(self, header: Header, visit: Visit) -> set[Key]:
         if not isinstance(visit.decision, Fork):

@@ -19,6 +19,7 @@ from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.outputs import OutputStore, Place
+from karman_core.engine.paging import every
 from karman_core.engine.results import Results
 from karman_core.engine.run_items import Header, read_header
 from karman_core.engine.sending import id_of
@@ -112,16 +113,10 @@ class Reader:
 
     async def _days(self, namespace: str, graph: str | None, newest: int, oldest: int) -> AsyncIterator[int]:
         """The days on which runs began, newest first."""
-        cursor = None
-        while True:
-            first, last = keys.day_text(max(0, oldest)), keys.day_text(newest)
-            query = Query(keys.days(namespace, graph), first=first, last=last, reverse=True, cursor=cursor)
-            page = await self._services.backend.table.query(query)
-            for item in page.items:
-                yield int(item["sk"])
-            cursor = page.cursor
-            if cursor is None:
-                return
+        first, last = keys.day_text(max(0, oldest)), keys.day_text(newest)
+        query = Query(keys.days(namespace, graph), first=first, last=last, reverse=True)
+        async for item in every(self._services.backend.table, query):
+            yield int(item["sk"])
 
     async def list_states(
         self,

@@ -8,6 +8,7 @@ from karman_core.domain.definition import RegisteredNode
 from karman_core.domain.errors import InvalidInput, NotFound, Problem
 from karman_core.domain.schema_values import check_schema
 from karman_core.engine import keys
+from karman_core.engine.paging import every
 from karman_core.engine.payloads import dumps, pack, unpack
 from karman_core.engine.services import Services
 from karman_core.ports.table import Item, Key, Query
@@ -44,13 +45,8 @@ class NodeRegistry:
 
     async def list(self, namespace: str) -> list[RegisteredNode]:
         """Every node of a namespace, by name."""
-        found, cursor = [], None
-        while True:
-            page = await self._services.backend.table.query(Query(f"{namespace}#nodes", cursor=cursor))
-            found += [_read(item) for item in page.items]
-            cursor = page.cursor
-            if cursor is None:
-                return found
+        query = Query(f"{namespace}#nodes")
+        return [_read(item) async for item in every(self._services.backend.table, query)]
 
     async def get(self, namespace: str, name: str) -> RegisteredNode:
         """One node, from the cache while it is fresh.

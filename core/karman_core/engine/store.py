@@ -18,6 +18,7 @@ from karman_core.domain.errors import ConditionFailed, InvalidInput
 from karman_core.domain.outcome import StoreWrite
 from karman_core.domain.store import ABSENT, apply_writes
 from karman_core.engine import keys
+from karman_core.engine.paging import every
 from karman_core.engine.payloads import pack, unpack
 from karman_core.engine.services import Services
 from karman_core.ports.table import Absent, Equals, Item, Key, Put, Query
@@ -48,15 +49,10 @@ class RunStore:
     async def everything(self) -> dict[str, JSON]:
         """Every key and value, defaults included."""
         values: dict[str, JSON] = dict(self.defaults)
-        cursor = None
-        while True:
-            page = await self.services.backend.table.query(
-                Query(keys.store(self.namespace, self.run_id), cursor=cursor)
-            )
-            values.update({item["sk"]: self._value(item["sk"], item) for item in page.items})
-            cursor = page.cursor
-            if cursor is None:
-                return {name: value for name, value in sorted(values.items()) if value is not ABSENT}
+        query = Query(keys.store(self.namespace, self.run_id))
+        async for item in every(self.services.backend.table, query):
+            values[item["sk"]] = self._value(item["sk"], item)
+        return {name: value for name, value in sorted(values.items()) if value is not ABSENT}
 
     async def begin(self, values: Mapping[str, JSON]) -> None:
         """What a trigger gives, written before the run's header; a key that a node has written since is left alone."""

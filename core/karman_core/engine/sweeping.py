@@ -21,6 +21,7 @@ from karman_core.engine import keys
 from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.paging import every
 from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.run_items import Header, read_header
 from karman_core.engine.sending import Sender
@@ -82,15 +83,9 @@ class Sweeper:
         return report
 
     async def _unfinished(self, shard: int) -> AsyncIterator[Header]:
-        cursor = None
-        while True:
-            query = Query(f"unfinished#{shard}", index=UNFINISHED, consistent=False, cursor=cursor)
-            page = await self._services.backend.table.query(query)
-            for item in page.items:
-                yield read_header(item)
-            cursor = page.cursor
-            if cursor is None:
-                return
+        query = Query(f"unfinished#{shard}", index=UNFINISHED, consistent=False)
+        async for item in every(self._services.backend.table, query):
+            yield read_header(item)
 
     async def _look_at(self, header: Header, report: SweepReport) -> SweepReport:
         run, now = header.run, self._services.clock.now_ms()

@@ -23,6 +23,7 @@ from karman_core.engine import keys
 from karman_core.engine.commits import signal_item
 from karman_core.engine.control import Controls
 from karman_core.engine.graphs import GraphStore
+from karman_core.engine.paging import every
 from karman_core.engine.payloads import pack, unpack
 from karman_core.engine.run_items import OPEN
 from karman_core.engine.sending import Sender
@@ -146,25 +147,14 @@ class Waits:
 
     async def _waits(self, namespace: str, run_id: str) -> AsyncIterator[Item]:
         for shard in range(keys.SIGNAL_SHARDS):
-            cursor = None
-            while True:
-                pk = keys.signals_shard(namespace, run_id, shard)
-                page = await self._services.backend.table.query(Query(pk, prefix="w#", cursor=cursor))
-                for item in page.items:
-                    yield item
-                cursor = page.cursor
-                if cursor is None:
-                    break
+            query = Query(keys.signals_shard(namespace, run_id, shard), prefix="w#")
+            async for item in every(self._services.backend.table, query):
+                yield item
 
     async def _unused(self, pk: str, name: str) -> list[Item]:
-        found: list[Item] = []
-        cursor = None
-        while True:
-            page = await self._services.backend.table.query(Query(pk, prefix=f"s#{name}#", cursor=cursor))
-            found += [item for item in page.items if "used" not in item and item["name"] == name]
-            cursor = page.cursor
-            if cursor is None:
-                return found
+        query = Query(pk, prefix=f"s#{name}#")
+        sent = every(self._services.backend.table, query)
+        return [item async for item in sent if "used" not in item and item["name"] == name]
 
     async def _match_one(self, wait: Item, signals: list[Item]) -> None:
         key, then = Key(wait["pk"], wait["sk"]), decode_position(wait["then"])

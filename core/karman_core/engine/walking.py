@@ -29,6 +29,7 @@ from karman_core.domain.totals import Totals
 from karman_core.engine import keys
 from karman_core.engine.join_items import read_join
 from karman_core.engine.outputs import OutputStore, Place
+from karman_core.engine.paging import every
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record
 from karman_core.ports.table import Item, Query
@@ -77,14 +78,10 @@ class Walker:
 
     async def records(self, position: Position) -> dict[int, Record]:
         """The records of a position's branch, by number."""
-        run, found, cursor = position.run, dict[int, Record](), None
-        while True:
-            pk = keys.branch(run.namespace, run.run_id, position.branch)
-            page = await self._services.backend.table.query(Query(pk, prefix="s#", cursor=cursor))
-            found |= {int(item["sk"][2:]): read_record(item) for item in page.items}
-            cursor = page.cursor
-            if cursor is None:
-                return found
+        run = position.run
+        query = Query(keys.branch(run.namespace, run.run_id, position.branch), prefix="s#")
+        items = every(self._services.backend.table, query)
+        return {int(item["sk"][2:]): read_record(item) async for item in items}
 
     async def _branch(
         self, graph: Graph, start: Position, after: Place | None, first: Record | None
