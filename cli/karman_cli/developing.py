@@ -1,4 +1,12 @@
-"""`karman dev`: workers, cron and the hourly guard in one process, until it is stopped."""
+"""`karman dev`: API, workers, cron and the hourly guard in one process on one event loop, until it is stopped.
+
+They share a database and nothing else. The server, cron and the guard use an engine without nodes; the nodes belong to
+a worker with an engine of its own, so that changed code takes a new worker and leaves all else alone (`reloading`).
+Nothing is re-executed: connections, long polls and a key that was made for this start outlast a reload.
+
+Calls to SQLite are short, so the server does not hold up the worker. A node does hold up everything if it computes in
+an `async def`; one that is a plain `def` runs in a thread.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +14,32 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from karman._internal.node import declaration_of
 from karman_cli.databases import local_settings, new_database
+from karman_cli.live_code import Code, Workers, load_code
 from karman_cli.logs import log_to_stderr
 from karman_cli.output import note, print_document
-from karman_cli.registering import check_secrets_used, put_valid, register
-from karman_core.domain.definition import GraphDefinition
-from karman_core.domain.errors import Conflict
+from karman_cli.reloading import reload_forever
+from karman_cli.serving import Address, api
 from karman_core.ports.observer import Observation, RunBegan, RunEnded, StateCommitted
 from karman_runtime.composition import Assembly, assembled
-from karman_runtime.loading import Loaded, load, split_target
 from karman_runtime.settings import Settings
 from karman_runtime.shutdown import on_signals
+from karman_runtime.sources import Sources
 from karman_runtime.sweeper import sweep_forever
-
-GRACE_SECONDS = 10.0
 
 logger = logging.getLogger("karman")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The options of the command."""
+    """The options of the command; None for what the environment or a default says."""
 
     modules: tuple[str, ...]
     nodes_from: tuple[str, ...]
@@ -41,6 +49,10 @@ class Request:
     namespace: str | None
     secrets: Mapping[str, str]
     as_json: bool
+    host: str | None = None
+    port: int | None = None
+    server: bool = True
+    reload: bool = True
 
 
 class RunLog:
@@ -72,96 +84,113 @@ def serve(request: Request) -> None:
 
     Raises:
         LoadError, InvalidGraph, InvalidInput, InvalidNode: nothing was begun.
+        Conflict: the port is taken.
     """
-    settings = local_settings()
-    changes = {"namespace": request.namespace, "runtime": request.runtime}
-    settings = settings.model_copy(update={key: value for key, value in changes.items() if value})
+    settings = _settings(request)
     # What a server does is of interest; a level that was set explicitly stands.
     log_to_stderr(settings.log_level if "log_level" in settings.model_fields_set else "info")
-    with contextlib.redirect_stdout(sys.stderr):
-        loaded = [load(split_target(module)[0], request.nodes_from) for module in request.modules]
-    definitions = _definitions(loaded)
-    check_secrets_used(request.secrets, definitions)
+    code = load_code(request.modules, request.nodes_from, request.secrets)
     database = new_database(request.db, settings)
-    nodes = dict.fromkeys(node for each in loaded for node in each.nodes)
-    with assembled(
-        settings, database, nodes=nodes, observer=RunLog(), concurrency=request.concurrency
-    ) as assembly:
-        asyncio.run(_Server(request, settings, assembly, loaded, definitions).serve(database))
+    with assembled(settings, database, observer=RunLog()) as assembly:
+        asyncio.run(_Development(request, settings, assembly, database).run(code))
 
 
-def _definitions(loaded: Sequence[Loaded]) -> list[GraphDefinition]:
-    """The graphs of all modules. Raises Conflict for two of one name."""
-    found: dict[str, tuple[str, GraphDefinition]] = {}
-    for each in loaded:
-        for graph in each.graphs:
-            name = graph.definition.name
-            other, definition = found.setdefault(name, (each.target, graph.definition))
-            if definition != graph.definition:
-                raise Conflict(
-                    f"{other} and {each.target} both have a graph '{name}'; give one another name."
-                )
-    return [definition for _, definition in found.values()]
+def _settings(request: Request) -> Settings:
+    options = {
+        "namespace": request.namespace,
+        "runtime": request.runtime,
+        "host": request.host,
+        "port": request.port,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    return local_settings().model_copy(update=given)
 
 
 @dataclass(frozen=True, slots=True)
-class _Server:
+class _Development:
     """What `karman dev` is made of."""
 
     request: Request
     settings: Settings
     assembly: Assembly
-    loaded: Sequence[Loaded]
-    definitions: Sequence[GraphDefinition]
+    database: Path
 
-    async def serve(self, database: Path) -> None:
+    async def run(self, code: Code) -> None:
         """Make nodes and graphs known, then work until stopped."""
-        queues = await self._prepare()
-        worker = self.assembly.worker(
-            queues, concurrency=self.request.concurrency, grace_seconds=GRACE_SECONDS
-        )
-        beside = [
-            asyncio.create_task(self.assembly.cron().run()),
-            asyncio.create_task(sweep_forever(self.assembly.engine, self.assembly.clock)),
-        ]
+        stopping = asyncio.Event()
 
         def stop() -> None:
             note("stopping: waiting for nodes that are running; press Ctrl-C again to exit at once")
-            worker.stop()
+            stopping.set()
 
-        try:
+        async with self._api(stopping) as address, self._workers(code) as workers:
             with on_signals(stop):
-                self._say_ready(database)
+                self._say_ready(address, code)
                 with contextlib.redirect_stdout(sys.stderr):
-                    await worker.run_until(_first_failure(beside))
+                    await _until_first([stopping.wait(), *self._loops(workers)])
+                    stopping.set()
+                    await workers.end()
+
+    @asynccontextmanager
+    async def _api(self, stopping: asyncio.Event) -> AsyncIterator[Address | None]:
+        if not self.request.server:
+            yield None
+            return
+        async with api(self.assembly, self.settings, stopping) as address:
+            yield address
+
+    @asynccontextmanager
+    async def _workers(self, code: Code) -> AsyncIterator[Workers]:
+        workers = Workers(self.assembly, self.settings, self.request.secrets, self.request.concurrency)
+        try:
+            await workers.take(code)
+            yield workers
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
+            await workers.end()
 
-    async def _prepare(self) -> list[str]:
-        """The task queues to work on. All nodes come first: a graph may use those of another module."""
-        namespace = self.settings.namespace
-        queues: list[str] = []
-        for each in self.loaded:
-            own = [graph.definition for graph in each.graphs]
-            queues += await register(self.assembly, namespace, each, own, self.settings.runtime)
-        for definition in self.definitions:
-            await put_valid(self.assembly, namespace, definition, self.request.secrets)
-        return list(dict.fromkeys(queues))
+    def _loops(self, workers: Workers) -> list[Coroutine[Any, Any, object]]:
+        """What goes on beside the workers; none of it ends by itself."""
+        request, assembly = self.request, self.assembly
+        loops: list[Coroutine[Any, Any, object]] = [
+            workers.failed(),
+            assembly.cron().run(),
+            sweep_forever(assembly.engine, assembly.clock),
+        ]
+        if request.reload and request.modules:
+            sources = Sources([*request.modules, *request.nodes_from])
+            load = partial(load_code, request.modules, request.nodes_from, request.secrets)
+            loops.append(reload_forever(sources, load, workers, assembly.clock))
+        return loops
 
-    def _say_ready(self, database: Path) -> None:
-        nodes = sorted({declaration_of(node).name for each in self.loaded for node in each.nodes})
-        graphs = sorted(definition.name for definition in self.definitions)
+    def _say_ready(self, address: Address | None, code: Code) -> None:
+        url, made_key = (address.url, address.made_key) if address is not None else (None, None)
         if self.request.as_json:
-            print_document({"ready": True, "database": str(database), "nodes": nodes, "graphs": graphs})
-        else:
-            names = ", ".join(graphs) or "none"
-            note(f"ready: {len(nodes)} nodes, graphs {names}, database {database}; Ctrl-C stops")
+            document = {
+                "ready": True,
+                "url": url,
+                "api_key": made_key,
+                "database": str(self.database),
+                "nodes": code.node_names,
+                "graphs": code.graph_names,
+            }
+            print_document(document)
+            return
+        if made_key is not None:
+            note(f"API key, made for this start and shown once: {made_key}")
+        names = ", ".join(code.graph_names) or "none"
+        where = "" if url is None else f"{url}, "
+        what = f"{len(code.node_names)} nodes, graphs {names}, database {self.database}"
+        note(f"ready: {where}{what}; Ctrl-C stops")
 
 
-async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
-    """Raise what the first of the loops raised; they do not end otherwise."""
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+async def _until_first(works: Collection[Coroutine[Any, Any, object]]) -> None:
+    """Wait for the first to end, and end the others; raises what it raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
     for task in done:
         task.result()

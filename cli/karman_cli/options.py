@@ -80,8 +80,9 @@ OptionalTarget = Annotated[
         help="A Python file, a module, or a YAML or JSON graph; GRAPH where there are several.",
     ),
 ]
-Modules = Annotated[
-    list[str], typer.Argument(metavar="MODULE...", help="Python files, modules, or YAML or JSON graphs.")
+OptionalModules = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODULE]...", help="Python files, modules, or YAML or JSON graphs."),
 ]
 RunDb = Annotated[
     Path | None,

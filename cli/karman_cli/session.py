@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from karman_core.engine import Engine
+    from karman_runtime.composition import Assembly
 
 T = TypeVar("T")
 
@@ -19,6 +20,17 @@ def with_engine(db: Path | None, namespace: str | None, action: Callable[[Engine
     Raises:
         NotFound: there is no such database.
     """
+
+    async def act(assembly: Assembly, name: str) -> T:
+        return await action(assembly.engine, name)
+
+    return with_assembly(db, namespace, act)
+
+
+def with_assembly(
+    db: Path | None, namespace: str | None, action: Callable[[Assembly, str], Awaitable[T]]
+) -> T:
+    """The same, for what an engine alone does not do."""
     from karman_cli.databases import existing_database
     from karman_runtime.composition import assembled
     from karman_runtime.settings import load_settings
@@ -30,7 +42,7 @@ def with_engine(db: Path | None, namespace: str | None, action: Callable[[Engine
 
     async def act() -> T:
         with assembled(settings, database) as assembly:
-            return await action(assembly.engine, namespace or settings.namespace)
+            return await action(assembly, namespace or settings.namespace)
 
     return asyncio.run(act())
 

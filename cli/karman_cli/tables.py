@@ -1,8 +1,9 @@
-"""Runs as tables for people."""
+"""Tables for people."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from karman_cli.output import note, print_document, print_text
@@ -22,6 +23,19 @@ def stdout_console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Lines of texts under titles."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))  # a name is no markup
+    stdout_console().print(table)
 
 
 def print_run(run: RunView, *, as_json: bool) -> None:

@@ -66,7 +66,26 @@ class Assembly:
     engine: Engine
     executor: NodeExecutor
     clock: Clock
+    entropy: Entropy
     habits: Habits
+    observer: Observer | None = None
+
+    def with_nodes(self, nodes: Iterable[NodeLike], *, concurrency: int = 16) -> Assembly:
+        """Another engine on the same backend, which runs these nodes. Whoever asks for it closes its executor.
+
+        Raises:
+            InvalidNode: two nodes have the same name.
+        """
+        executor = NodeExecutor(nodes, threads=max(DEFAULT_THREADS, concurrency), clock=self.clock)
+        engine = Engine(
+            self.backend,
+            clock=self.clock,
+            entropy=self.entropy,
+            executor=executor,
+            observer=self.observer,
+            settings=self.engine.settings,
+        )
+        return replace(self, engine=engine, executor=executor)
 
     def worker(self, queues: Sequence[str], *, concurrency: int = 16, grace_seconds: float = 30.0) -> Worker:
         """A worker on task queues that exist."""
@@ -124,7 +143,7 @@ def assembled(
             observer=observer,
             settings=replace(EngineSettings(), lease_seconds=habits.lease_seconds),
         )
-        yield Assembly(backend, engine, executor, clock, habits)
+        yield Assembly(backend, engine, executor, clock, entropy, habits, observer)
     finally:
         executor.close()
         backend.close()

@@ -50,6 +50,21 @@ def _import_file(path: Path) -> ModuleType:
     return _import_as(f"{name}_{zlib.crc32(str(path).encode()):08x}", path)
 
 
+def search_folder(target: str) -> Path:
+    """The folder that a target's module is looked for in; what it imports from there is the user's code too."""
+    return _name_and_folder(Path(target).resolve())[1] if looks_like_path(target) else Path.cwd()
+
+
+def is_users(filename: str) -> bool:
+    """Whether a file is none of a library, of Karman, or of the import system."""
+    file = Path(filename)
+    return not (
+        filename.startswith("<")
+        or {"site-packages", "dist-packages"}.intersection(file.parts)
+        or any(file.is_relative_to(folder) for folder in _not_users())
+    )
+
+
 def _name_and_folder(path: Path) -> tuple[str, Path]:
     """The dotted name of a file, and the folder that has to be on the search path for it."""
     names = [] if path.stem == "__init__" else [path.stem]
@@ -126,25 +141,19 @@ def _place(error: BaseException, path: Path | None) -> str:
     """The last line of the user's own code that led to the error."""
     if isinstance(error, SyntaxError) and error.filename:
         return _line(error.filename, error.lineno, error.text)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename, path)]
+    own = None if path is None else str(path)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == own or is_users(frame.filename)
+    ]
     return _line(frames[-1].filename, frames[-1].lineno, frames[-1].line) if frames else ""
-
-
-def _is_users(filename: str, path: Path | None) -> bool:
-    """Whether a frame is in the user's code: not in a library, in Karman, or in the import system."""
-    if path is not None and filename == str(path):
-        return True
-    file = Path(filename)
-    return not (
-        filename.startswith("<")
-        or {"site-packages", "dist-packages"}.intersection(file.parts)
-        or any(file.is_relative_to(folder) for folder in _not_users())
-    )
 
 
 def _not_users() -> list[str]:
     """The standard library, and Karman where it is not installed as a library."""
-    packages = (sys.modules.get(name) for name in ("karman", "karman_core", "karman_runtime", "karman_cli"))
+    names = ("karman", "karman_core", "karman_runtime", "karman_functions", "karman_cli")
+    packages = (sys.modules.get(name) for name in names)
     own = [str(Path(package.__file__).parent) for package in packages if package and package.__file__]
     return [sysconfig.get_paths()["stdlib"], *own]
 

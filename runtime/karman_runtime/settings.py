@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from karman_core.domain.definition import NAME_PATTERN
 from karman_core.domain.errors import InvalidRequest, Problem
@@ -26,6 +26,8 @@ class Settings(BaseModel):
         lease_seconds: how long work of a worker that was killed waits for the next one; None for the backend's usual.
         debug: show tracebacks of errors that are normally one line.
         log_level: of Karman's and the nodes' log lines on stderr.
+        host, port: where `karman dev` serves the HTTP API; port 0 for any that is free.
+        api_key: the admin key of that API; None to have one made at each start.
         table: the DynamoDB table of a deployment; this and what follows are outputs of its stack, see AwsSettings.
     """
 
@@ -38,6 +40,9 @@ class Settings(BaseModel):
     lease_seconds: int | None = Field(default=None, ge=1, le=43_200)
     debug: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8700, ge=0, le=65_535)
+    api_key: SecretStr | None = None
 
     table: str | None = None
     prefix: str = "karman"

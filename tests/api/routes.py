@@ -18,6 +18,7 @@ class Call:
     scope: str
     status: int = 200
     body: Any = None
+    also: str | None = None
 
     def __str__(self) -> str:
         return self.operation
@@ -41,7 +42,7 @@ CALLS = (
     Call("resume_run", "POST", "/runs/{run}/resume", "trigger"),
     Call("retry_run", "POST", "/runs/{failed}/retry", "trigger"),
     Call("list_states", "GET", "/runs/{run}/states", "read"),
-    Call("read_store", "GET", "/runs/{run}/store", "read"),
+    Call("read_store", "GET", "/runs/{run}/store", "read", also="worker"),
     Call("list_awaited", "GET", "/runs/{run}/signals", "read"),
     Call("send_signal", "POST", "/runs/{run}/signals", "trigger", 202, {"name": "go"}),
     Call("list_triggers", "GET", "/triggers", "read"),

@@ -19,12 +19,12 @@ def operations() -> dict[str, dict[str, Any]]:
 
 
 def test_the_table_has_every_route() -> None:
-    known = {call.operation: (call.method, call.scope) for call in CALLS}
-    documented = {name: (each["method"], each["x-karman-scope"]) for name, each in operations().items()}
+    known = {call.operation: (call.method, list(filter(None, [call.scope, call.also]))) for call in CALLS}
+    documented = {name: (each["method"], each["x-karman-scopes"]) for name, each in operations().items()}
 
-    assert documented.pop("get_health") == ("GET", "public")
+    assert documented.pop("get_health") == ("GET", [])
     assert known == documented
-    assert {scope for _, scope in known.values()} == set(Scope)
+    assert {call.scope for call in CALLS} == set(Scope)
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
@@ -226,9 +226,42 @@ async def test_a_signal_is_awaited_and_sent(api: Api) -> None:
     sent = await api.call("POST", f"/runs/{world.run}/signals", {"name": "go", "payload": {"x": 1}})
     assert (sent.status, sent.body) == (202, {"accepted": True})
 
-    await api.call("POST", "/work/poll", {"nodes": ["a"]})  # takes the signal, as a message
     work = await api.work()
     assert work["resumed"] == {"signal": "go", "payload": {"x": 1}, "timed_out": False}
+
+
+async def test_a_report_brings_store_writes_and_signals(api: Api) -> None:
+    world = await prepare(api)
+    other = await api.run()
+    body = {
+        "outputs": [{}],
+        "store": [
+            {"op": "increment", "key": "level", "amount": 2},
+            {"op": "set", "key": "name", "value": {"a": 1}},
+            {"op": "append", "key": "seen", "value": "x"},
+            {"op": "set", "key": "gone", "value": 1},
+            {"op": "delete", "key": "gone"},
+        ],
+        "signals": [{"name": "go", "payload": 7, "run_id": other}],
+    }
+    path = f"/work/{world.state}/outputs"
+    for wrong in (
+        {"op": "double", "key": "k"},
+        {"op": "set", "key": "a.b", "value": 1},
+        {"op": "set", "key": "a"},
+    ):
+        assert (await api.call("POST", path, body | {"store": [wrong]})).status == 422
+    assert (await api.call("POST", path, body | {"signals": [{"name": "go", "run_id": "x#y"}]})).status == 422
+
+    assert (await api.call("POST", path, body)).body["status"] == "SUCCEEDED"
+    assert (await api.call("POST", path, body)).body["repeated"]
+
+    store = (await api.call("GET", f"/runs/{world.run}/store", key=await api.key("worker"))).body
+    assert store == {"values": {"level": 3, "name": {"a": 1}, "seen": ["x"]}}
+    work = await api.work()
+    assert work["run_id"] == other
+    await api.call("POST", f"/work/{work['state_id']}/wait", {"signal": "go"})
+    assert (await api.work())["resumed"]["payload"] == 7
 
 
 async def test_the_same_report_again_is_no_conflict_and_another_one_is(api: Api) -> None:

@@ -53,16 +53,26 @@ def _install(python: Path) -> None:
 
 
 def _interpreter() -> str | None:
-    candidates = [shutil.which(f"python{version}") for version in VERSIONS]
-    if sys.version_info[:2] in {(3, 12), (3, 13)}:
-        candidates.insert(0, sys.executable)
-    uv = shutil.which("uv")
-    for version in VERSIONS if uv else ():
-        found = subprocess.run(
-            [str(uv), "python", "find", version], check=False, capture_output=True, text=True
-        )
-        candidates.append(found.stdout.strip() if found.returncode == 0 else None)
+    """This interpreter if it is new enough, else one on PATH, else one that uv or pyenv knows."""
+    own = sys.executable if f"{sys.version_info[0]}.{sys.version_info[1]}" in VERSIONS else None
+    candidates = [own, *(shutil.which(f"python{version}") for version in VERSIONS), *_known()]
     return next((path for path in candidates if path and _runs(path)), None)
+
+
+def _known() -> Iterator[str]:
+    for version in VERSIONS:
+        for uv in (shutil.which("uv"), shutil.which("uv", path=str(Path(sys.executable).parent))):
+            if uv:
+                yield _said([uv, "python", "find", version])
+        if shutil.which("pyenv"):
+            found = Path(_said(["pyenv", "root"])).glob(f"versions/{version}*/bin/python{version}")
+            yield from map(str, sorted(found))
+
+
+def _said(command: Sequence[str]) -> str:
+    """What a command says, in one line; empty when it fails."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _runs(path: str) -> bool:

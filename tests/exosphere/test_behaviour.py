@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from karman_core.domain.outcome import Succeeded
 from karman_core.engine.access import Scope
 from karman_functions.exosphere import ExosphereSettings
-from tests.exosphere.api import Api, furnished, graph, node, register, serving
+from tests.exosphere.api import TEXT, Api, furnished, graph, node, register, serving
 
 POLL = {"nodes": ["Echo"], "batch_size": 10}
 DONE = {"outputs": [{"text": "x"}]}
@@ -146,6 +147,18 @@ async def test_a_batch_is_as_large_as_asked_for_and_bounded() -> None:
         assert counts == [12, 15, 3, 0]
 
 
+async def test_no_node_waits_behind_the_long_queue_of_another(empty: Api) -> None:
+    await register(empty, "A", "Z")
+    await empty.ok("PUT", "/graph/a", graph(node("a", node_name="A")))
+    await empty.ok("PUT", "/graph/z", graph(node("z", node_name="Z")))
+    for _ in range(60):
+        await empty.run("a")
+    await empty.run("z")
+    body = {"nodes": ["A", "Z"], "batch_size": 2}
+    polls = [(await empty.ok("POST", "/states/enqueue", body))["states"] for _ in range(25)]
+    assert "Z" in {state["node_name"] for states in polls for state in states}
+
+
 async def test_a_lease_that_has_ended_is_given_again_and_either_report_counts_once() -> None:
     async with serving(ExosphereSettings(lease_seconds=1)) as api:
         await register(api, "Echo")
@@ -268,3 +281,49 @@ async def test_a_run_is_drawn_with_its_retries_and_its_joins(empty: Api) -> None
     details = await empty.ok("GET", f"/graph/g/run/{run_id}/node/{a}~1")
     assert (details["status"], details["error"], details["parents"]) == ("RETRY_CREATED", "e", {"r": root})
     assert (await empty.ok("GET", f"/graph/g/run/{run_id}/node/{j}"))["parents"] == {"r": root}
+
+
+# --- beside others ----------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_of_another_namespace_is_told(api: Api) -> None:
+    other = await api.application.services.keys.issue("other", "all", [*Scope])
+    here = "/v0/namespace/other"
+    reads = {path: f"{here}{path}" for method, path, _ in SCOPES if method == "GET"}
+    answers = {path: await api.call("GET", url, key=other.key) for path, url in reads.items()}
+    assert {path: answer.status_code for path, answer in answers.items()} == {
+        "/nodes/": 200,
+        "/graph/g": 404,
+        "/graphs/": 200,
+        "/state/{leased}/secrets": 404,
+        "/runs/1/10": 200,
+        "/states/run/{run}/graph": 200,
+        "/graph/g/run/{run}/node/{leased}": 404,
+    }
+    assert answers["/nodes/"].json()["nodes"] == answers["/graphs/"].json()["templates"] == []
+    assert answers["/runs/1/10"].json()["total"] == 0
+    assert answers["/states/run/{run}/graph"].json()["nodes"] == []
+    for path, body in [("executed", DONE), ("errored", {"error": "e"}), ("prune", {"data": {}})]:
+        answer = await api.call("POST", f"{here}/state/{{leased}}/{path}", body, key=other.key)
+        assert (answer.status_code, answer.json()) == (404, {"detail": "State not found"})
+    assert (await api.call("POST", f"{here}/states/enqueue", POLL, key=other.key)).json()["count"] == 0
+
+
+async def test_nodes_of_karmans_own_workers_are_in_the_same_graph(empty: Api) -> None:
+    await register(empty, "Echo")
+    typed = {"name": "Typed", "inputs_schema": TEXT, "outputs_schema": TEXT}
+    await empty.ok("PUT", "/v1/namespaces/ns/nodes", {"runtime": "own", "nodes": [typed]})
+    given = {"text": "${{ a.outputs.text }}"}
+    nodes = [node("a", "b"), node("b", "c", node_name="Typed", inputs=given), node("c")]
+    await empty.ok("PUT", "/graph/g", graph(*nodes))
+    await empty.run()
+    await empty.ok("POST", f"/state/{await empty.lease()}/executed", {"outputs": [{"text": "from a"}]})
+    engine = empty.application.services.engine
+    [work] = await engine.poll("ns", ["Typed"])
+    assert work.inputs == {"text": "from a"}
+    await engine.report("ns", work.state_id, Succeeded(({"text": "from b"},)), lease=work.lease)
+    await empty.ok("POST", f"/state/{await empty.lease()}/executed", DONE)
+    [row] = (await empty.ok("GET", "/runs/1/10"))["runs"]
+    assert (row["status"], row["success_count"]) == ("SUCCESS", 3)
+    listed = {one["name"]: one["runtime_name"] for one in (await empty.ok("GET", "/nodes/"))["nodes"]}
+    assert listed == {"Echo": "runtime", "Typed": "own"}

@@ -9,6 +9,7 @@ from tests.exosphere.sdk import Exosphere, node
 
 FAST = {"max_retries": 2, "strategy": "FIXED", "backoff_factor": 50}
 NEVER = {"max_retries": 0}
+both_strategies = pytest.mark.parametrize("strategy", ["ALL_SUCCESS", "ALL_DONE"])
 
 
 def unites(identifier: str, strategy: str = "ALL_SUCCESS") -> dict[str, str]:
@@ -37,14 +38,15 @@ def test_a_chain(exosphere: Exosphere) -> None:
     assert last["inputs"] == {"text": "hello <HELLO>"}
 
 
-def test_a_fanout_of_ten_is_united(exosphere: Exosphere) -> None:
+@both_strategies
+def test_a_fanout_of_ten_is_united(exosphere: Exosphere, strategy: str) -> None:
     run_id = exosphere.begin(
-        "fanout",
+        f"fanout-{strategy}",
         [
             node("root", "Echo", "10", "fan"),
             node("fan", "Fan", "${{ root.outputs.text }}", "each"),
             node("each", "Echo", "${{ fan.outputs.text }}", "join"),
-            node("join", "Echo", "${{ root.outputs.text }}", unites=unites("root")),
+            node("join", "Echo", "${{ root.outputs.text }}", unites=unites("root", strategy)),
         ],
     )
     assert counts(exosphere.ended(run_id)) == ("SUCCESS", 13, 0, 0)
@@ -52,29 +54,33 @@ def test_a_fanout_of_ten_is_united(exosphere: Exosphere) -> None:
     assert exosphere.texts(run_id, "join") == ["10"]
 
 
-def test_uniting_the_node_that_fans_out_is_one_join_that_reads_all_branches(exosphere: Exosphere) -> None:
+@both_strategies
+def test_uniting_the_node_that_fans_out_is_one_join_that_reads_all_branches(
+    exosphere: Exosphere, strategy: str
+) -> None:
     run_id = exosphere.begin(
-        "united-fan",
+        f"united-fan-{strategy}",
         [
             node("fan", "Fan", "3", "each"),
             node("each", "Echo", "${{ fan.outputs.text }}", "join"),
-            node("join", "Echo", "${{ each.outputs.text }}", unites=unites("fan")),
+            node("join", "Echo", "${{ each.outputs.text }}", unites=unites("fan", strategy)),
         ],
     )
     assert exosphere.ended(run_id)["status"] == "SUCCESS"
     assert exosphere.texts(run_id, "join") == ['["0","1","2"]']
 
 
-def test_uniting_the_direct_predecessor(exosphere: Exosphere) -> None:
+@both_strategies
+def test_uniting_the_direct_predecessor(exosphere: Exosphere, strategy: str) -> None:
     run_id = exosphere.begin(
-        "direct",
-        [node("a", "Echo", "x", "join"), node("join", "Echo", "joined", unites=unites("a"))],
+        f"direct-{strategy}",
+        [node("a", "Echo", "x", "join"), node("join", "Echo", "joined", unites=unites("a", strategy))],
     )
     assert exosphere.ended(run_id)["status"] == "SUCCESS"
     assert exosphere.texts(run_id, "join") == ["joined"]
 
 
-@pytest.mark.parametrize("strategy", ["ALL_SUCCESS", "ALL_DONE"])
+@both_strategies
 def test_all_branches_pruned(exosphere: Exosphere, strategy: str) -> None:
     run_id = exosphere.begin(
         f"pruned-{strategy}",

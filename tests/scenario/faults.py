@@ -1,4 +1,4 @@
-"""What can go wrong between an engine and its ports: a process dies before or after any call, or others come in between.
+"""What can go wrong between an engine and its ports: a process dies at any call, or others come in between.
 
 Each engine of a scenario runs in a `Process`, a backend that passes every call on. When a crash strikes, the process is
 dead: each further call of it raises, as if nothing of it ran any more; what it has written stays.
@@ -62,13 +62,13 @@ class Process:
         self._backend = backend
         self._faults = faults
         self.dead = False
-        self.table = cast(Table, _Port(self, "table"))
-        self.queue = cast(Queue, _Port(self, "queue"))
-        self.timers = cast(Timers, _Port(self, "timers"))
-        self.schedules = cast(Schedules, _Port(self, "schedules"))
-        self.secrets = cast(Secrets, _Port(self, "secrets"))
-        self.blobs = cast(Blobs, _Port(self, "blobs"))
-        self.events = cast(Events, _Port(self, "events"))
+        self.table = cast("Table", _Port(self, "table"))
+        self.queue = cast("Queue", _Port(self, "queue"))
+        self.timers = cast("Timers", _Port(self, "timers"))
+        self.schedules = cast("Schedules", _Port(self, "schedules"))
+        self.secrets = cast("Secrets", _Port(self, "secrets"))
+        self.blobs = cast("Blobs", _Port(self, "blobs"))
+        self.events = cast("Events", _Port(self, "events"))
 
     def purge(self, now_ms: int) -> None:
         """As the sweeper of a process has it done."""
@@ -98,11 +98,11 @@ class Process:
             await interruption(call)
         try:
             result = await getattr(getattr(self._backend, port), method)(*arguments, **options)
+            for interruption in list(faults.after):
+                await interruption(call)
         finally:
             if faults.crash_at == (number, True):
                 self._die()
-        for interruption in list(faults.after):
-            await interruption(call)
         return result
 
     def _die(self) -> None:
@@ -126,7 +126,9 @@ class _Port:
         return call
 
 
-def once(list_: list[Interruption], name: str, action: Callable[[], Awaitable[Any]], *, where: Any = None) -> None:
+def once(
+    list_: list[Interruption], name: str, action: Callable[[], Awaitable[Any]], *, where: Any = None
+) -> None:
     """Interrupt the next call of a name (for which `where(call)` holds) by an action, once."""
 
     async def interrupt(call: Call) -> None:

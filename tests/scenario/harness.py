@@ -196,7 +196,9 @@ class World:
     async def work(self, at_once: int = 1) -> int:
         """Deliver what is ready now, so many messages at a time; how many there were."""
         messages = [
-            (queue, message) for queue in self.backend.queue.queues() for message in await self._receive(queue)
+            (queue, message)
+            for queue in self.backend.queue.queues()
+            for message in await self._receive(queue)
         ]
         if self.order is not None:
             self.order.shuffle(messages)
@@ -218,6 +220,7 @@ class World:
         self.delivered += 1
         runtime = queue.partition("/")[2]
         worker = self._workers.get(runtime) or self._workers[RUNTIME]
+        disposition = Disposition.KEEP
         try:
             once_more = self.order is not None and self.order.random() < self.repeats
             for _ in range(self.deliveries + int(once_more)):
@@ -265,7 +268,9 @@ class World:
     def messages_left(self) -> int:
         """Messages and timers that are still there."""
         with self.backend.database.read() as connection:
-            counts = connection.execute("SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM timers)")
+            counts = connection.execute(
+                "SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM timers)"
+            )
             return int(counts.fetchone()[0])
 
     async def lose_messages(self) -> None:

@@ -28,7 +28,9 @@ def records(world: World, run_id: str) -> dict[str, Record]:
 def items(world: World, pattern: str) -> list[dict[str, Any]]:
     """Every item whose partition key is like the pattern."""
     with world.backend.database.read() as connection:
-        rows = connection.execute("SELECT pk, sk, body FROM items WHERE pk LIKE ? ORDER BY pk, sk", (pattern,))
+        rows = connection.execute(
+            "SELECT pk, sk, body FROM items WHERE pk LIKE ? ORDER BY pk, sk", (pattern,)
+        )
         return [decode(*row) for row in rows]
 
 
@@ -48,7 +50,11 @@ async def check(world: World, run_id: str, *, empty: bool = True) -> RunView:
     assert run.totals.turns == sum(record.turn for record in written.values()), run.totals
     assert run.totals.busy_ms == sum(record.busy_ms for record in written.values()), run.totals
     assert run.totals.write_units == sum(record.write_units for record in written.values()), run.totals
-    told = [published.event for published in world.backend.events.read() if published.event.detail["run_id"] == run_id]
+    told = [
+        published.event
+        for published in world.backend.events.read()
+        if published.event.detail["run_id"] == run_id
+    ]
     assert told[-1].kind == f"run.{run.status.lower()}"
     assert told[-1].id == f"{run_id}-{run.epoch}-{run.status}"
     assert told[-1].detail["totals"] == asdict(run.totals)

@@ -1,4 +1,4 @@
-"""What a run should come to, by the rules of SEMANTICS read word by word: no messages, no joins, no epochs, one recursion.
+"""What a run should come to, by the rules read word by word: no messages, no joins, no epochs, one recursion.
 
 Random graphs of forks, choices and nested groups are evaluated here and run on the engine; both must tell the same
 states, with the same inputs.
@@ -164,12 +164,16 @@ class Expected:
         if unite is None and width <= 1:
             if not starts:
                 return "s"
-            return self.branch(path, number + 1, starts[0], {**env, identifier: values[0] if values else MISSING})
+            return self.branch(
+                path, number + 1, starts[0], {**env, identifier: values[0] if values else MISSING}
+            )
         endings: list[Ending] = []
         for index in range(width):
             value = values[index // len(starts)] if values else MISSING
             endings.append(
-                self.branch((*path, (number, index)), 0, starts[index % len(starts)], {**env, identifier: value})
+                self.branch(
+                    (*path, (number, index)), 0, starts[index % len(starts)], {**env, identifier: value}
+                )
             )
         if unite is None:
             return _causes(endings) or ("s" if "s" in endings else "p")
@@ -204,8 +208,12 @@ class Expected:
         reads = {name: env.get(name, MISSING) for name in self.plan.reads.get(identifier, [])}
         missing = any(value is MISSING for value in reads.values())
         healed = (path, number) in self.healed
-        outcome = Errored("unresolved", "") if missing else self.plan.outcome(identifier, path, number, healed=healed)
-        status = {Succeeded: "SUCCEEDED", Pruned: "PRUNED", Errored: "FAILED"}[type(outcome)]  # type: ignore[index]
+        outcome = (
+            Errored("unresolved", "")
+            if missing
+            else self.plan.outcome(identifier, path, number, healed=healed)
+        )
+        status = {Succeeded: "SUCCEEDED", Pruned: "PRUNED", Errored: "FAILED"}[type(outcome)]
         self.states[path, number] = (identifier, status)
         if len(self.states) > MOST_STATES:
             raise TooLarge

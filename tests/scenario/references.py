@@ -48,13 +48,17 @@ class Reference:
         return World(self.scripts(), runtimes=self.runtimes, settings=self.settings)
 
 
-# --- a chain with retries, a requeue, store writes and large outputs ---------------------------------------------------
+# --- a chain with retries, a requeue, store writes and large outputs --------------------------------------------------
 
 
 def _flaky(execution: Execution) -> Answer:
     if execution.turn == 0:
         return Errored("Flaky", "no")
-    return Requeued(1000, Effects((COUNT,))) if execution.turn == 1 else then({"y": execution.inputs["x"]}, COUNT)
+    return (
+        Requeued(1000, Effects((COUNT,)))
+        if execution.turn == 1
+        else then({"y": execution.inputs["x"]}, COUNT)
+    )
 
 
 CHAIN = Reference(
@@ -64,11 +68,16 @@ CHAIN = Reference(
         node("c", "d", y="${{ b.outputs.y }}"),
         node("d", n="${{ store.n }}"),
     ],
-    lambda: {"a": give(text="large" * 50), "b": _flaky, "c": lambda _: then({}, COUNT, COUNT), "d": give_inputs},
+    lambda: {
+        "a": give(text="large" * 50),
+        "b": _flaky,
+        "c": lambda _: then({}, COUNT, COUNT),
+        "d": give_inputs,
+    },
     settings=replace(DEEP, inline_states=2, inline_payload_bytes=100, carried_value_bytes=50),
 )
 
-# --- a wide group with every ending, on a join tree of two levels -------------------------------------------------------
+# --- a wide group with every ending, on a join tree of two levels -----------------------------------------------------
 
 
 def _count(execution: Execution) -> Answer:
@@ -86,7 +95,7 @@ GROUP = Reference(
     lambda: {"a": tell("ssfps"), "b": _count, "u": lambda e: then(e.inputs, COUNT), "z": give_inputs},
 )
 
-# --- any success inside all success, on two runtimes --------------------------------------------------------------------
+# --- any success inside all success, on two runtimes ------------------------------------------------------------------
 
 NESTED = Reference(
     lambda: [
@@ -106,7 +115,7 @@ NESTED = Reference(
     runtimes={"c": "other"},
 )
 
-# --- waits, signals from inside and outside, a time-out -----------------------------------------------------------------
+# --- waits, signals from inside and outside, a time-out ---------------------------------------------------------------
 
 
 def _wait(name: str, timeout_ms: int | None = None) -> Script:
@@ -142,12 +151,14 @@ WAITS = Reference(
     steps=(_signal,),
 )
 
-# --- a loop around a group ----------------------------------------------------------------------------------------------
+# --- a loop around a group --------------------------------------------------------------------------------------------
 
 
 def _again(execution: Execution) -> Answer:
     rounds = int(execution.state_id.rsplit("-", 1)[1]) // 2
-    return then(choose("z" if rounds == 2 else "a", {"xs": execution.inputs["xs"]}), StoreAppend("list", rounds))
+    return then(
+        choose("z" if rounds == 2 else "a", {"xs": execution.inputs["xs"]}), StoreAppend("list", rounds)
+    )
 
 
 LOOP = Reference(
@@ -161,7 +172,7 @@ LOOP = Reference(
     lambda: {"r": give(), "a": count_to(2), "b": give_inputs, "u": _again, "z": give_inputs},
 )
 
-# --- a failed run that was retried, paused and resumed ------------------------------------------------------------------
+# --- a failed run that was retried, paused and resumed ----------------------------------------------------------------
 
 
 def _broken(execution: Execution) -> Answer:
@@ -197,14 +208,28 @@ RETRIED = Reference(
 )
 
 PAUSED = Reference(
-    lambda: [node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"), node("u", unites="a", xs="${{ b.outputs.x }}")],
-    lambda: {"a": count_to(4), "b": lambda e: Requeued(60_000) if e.turn < 2 else give_inputs(e), "u": give_inputs},
+    lambda: [
+        node("a", "b"),
+        node("b", "u", x="${{ a.outputs.x }}"),
+        node("u", unites="a", xs="${{ b.outputs.x }}"),
+    ],
+    lambda: {
+        "a": count_to(4),
+        "b": lambda e: Requeued(60_000) if e.turn < 2 else give_inputs(e),
+        "u": give_inputs,
+    },
     steps=(_pause, _resume),
 )
 
 REFERENCES = {
-    "chain": CHAIN, "group": GROUP, "nested": NESTED, "waits": WAITS, "loop": LOOP, "retried": RETRIED, "paused": PAUSED,
-}  # fmt: skip
+    "chain": CHAIN,
+    "group": GROUP,
+    "nested": NESTED,
+    "waits": WAITS,
+    "loop": LOOP,
+    "retried": RETRIED,
+    "paused": PAUSED,
+}
 
 
 class Journal:
@@ -235,7 +260,9 @@ class Journal:
                 self.commits[key, values["t"]] += 1
 
 
-async def run_through(w: World, reference: Reference, work: Callable[[], Awaitable[None]] | None = None) -> str:
+async def run_through(
+    w: World, reference: Reference, work: Callable[[], Awaitable[None]] | None = None
+) -> str:
     """Define the graph, begin a run, work, and take the steps; the run's id."""
     await w.define(*reference.nodes(), store_config=STORE)
     run_id = await w.start()
@@ -258,6 +285,12 @@ async def told(w: World, run_id: str) -> dict[str, Any]:
         "error": run.error,
         "result": run.result,
         "store": await w.store(run_id),
-        "counts": (run.totals.succeeded, run.totals.failed, run.totals.pruned, run.totals.cancelled, run.totals.turns),
+        "counts": (
+            run.totals.succeeded,
+            run.totals.failed,
+            run.totals.pruned,
+            run.totals.cancelled,
+            run.totals.turns,
+        ),
         "states": [(s.state_id, s.identifier, s.status, s.turns, s.outputs) for s in states],
     }

@@ -23,7 +23,12 @@ async def test_a_chain_runs_on_one_message() -> None:
 async def test_a_chain_of_2000_nodes_is_handed_on_every_so_many_states(inline: int) -> None:
     count = 2000
     nodes = [
-        node(f"n{i}", *([f"n{i + 1}"] if i + 1 < count else []), node_name="step", x=f"${{{{ n{i - 1}.outputs.x }}}}")
+        node(
+            f"n{i}",
+            *([f"n{i + 1}"] if i + 1 < count else []),
+            node_name="step",
+            x=f"${{{{ n{i - 1}.outputs.x }}}}",
+        )
         if i
         else node("n0", "n1", node_name="step", x=0)
         for i in range(count)

@@ -20,7 +20,9 @@ async def test_only_the_chosen_node_follows(way: str) -> None:
 
 
 async def test_a_chosen_node_follows_for_every_output() -> None:
-    async with world({"a": lambda _: choose("c", {"x": 1}, {"x": 2}), "b": give_inputs, "c": give_inputs}) as w:
+    async with world(
+        {"a": lambda _: choose("c", {"x": 1}, {"x": 2}), "b": give_inputs, "c": give_inputs}
+    ) as w:
         await w.define(node("a", "b", "c"), node("b"), node("c", x="${{ a.outputs.x }}"))
         run = await w.finish()
         assert [s.outputs for s in await w.states(run.run_id, identifier="c")] == [({"x": 1},), ({"x": 2},)]

@@ -111,7 +111,6 @@ async def test_work_that_is_parked_again_while_a_resume_is_at_it_is_not_lost() -
         assert (await check(w, run_id)).status == "SUCCEEDED"
 
 
-
 async def test_a_pause_that_is_delivered_again_does_not_undo_a_resume() -> None:
     async with world({"a": one_by_one(Requeued(60_000), {"x": 1})}) as w:
         await w.define(node("a"))
@@ -229,7 +228,9 @@ async def test_a_run_that_has_ended_is_not_cancelled_or_paused() -> None:
         assert w.messages_left() == 0
 
 
-@pytest.mark.parametrize("kind", [CommandKind.CANCEL, CommandKind.PAUSE, CommandKind.RESUME, CommandKind.DEADLINE])
+@pytest.mark.parametrize(
+    "kind", [CommandKind.CANCEL, CommandKind.PAUSE, CommandKind.RESUME, CommandKind.DEADLINE]
+)
 async def test_a_late_command_does_not_change_a_run_that_has_ended(kind: CommandKind) -> None:
     async with world({"a": give()}) as w:
         await w.define(node("a"))

@@ -140,7 +140,9 @@ async def test_a_dead_wait_does_not_fail() -> None:
 
 
 async def test_a_state_that_kills_its_workers_fails_in_the_end() -> None:
-    async with world({"a": count_to(2), "b": give_inputs, "u": give_inputs}, settings=EngineSettings(crash_limit=3)) as w:
+    async with world(
+        {"a": count_to(2), "b": give_inputs, "u": give_inputs}, settings=EngineSettings(crash_limit=3)
+    ) as w:
 
         def deadly(execution: Any) -> Any:
             if execution.inputs["x"] == 1:
@@ -149,7 +151,8 @@ async def test_a_state_that_kills_its_workers_fails_in_the_end() -> None:
 
         w.executor.scripts["b"] = deadly
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"),
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
             node("u", unites="a", strategy="ALL_DONE", xs="${{ b.outputs.x }}"),
         )
         run = await w.finish()
@@ -211,6 +214,7 @@ async def raises_something_strange(data: dict[str, Any]) -> str | None:
     return None
 
 
+OTHER_VALUES: list[Any] = [None, "x", -1, [], {}, [[[]]], {"x": 1}, True]
 SUBTLE = {("advance", "header"), ("advance", "i"), ("range", "i"), ("range", "starts"), ("signal", "args")}
 """Parts whose insides are wrong although they decode."""
 
@@ -221,14 +225,13 @@ async def test_a_message_with_a_part_missing_or_of_another_type_is_buried_or_ref
     for kind, data in kinds.items():
         for name in data:
             assert await raises_something_strange({key: data[key] for key in data if key != name}) is None
-            for value in (None, "x", -1, [], {}, [[[]]], {"x": 1}, True):
+            for value in OTHER_VALUES:
                 if (kind, name) not in SUBTLE:
                     assert await raises_something_strange({**data, name: value}) is None, (kind, name, value)
-
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(SUBTLE))
 async def test_a_message_that_decodes_and_means_nothing_is_buried_or_refused(kind: str, name: str) -> None:
     data = (await one_of_each_kind())[kind]
-    strange = [await raises_something_strange({**data, name: value}) for value in ("x", [], {})]
-    assert strange == [None] * 3
+    strange = [await raises_something_strange({**data, name: value}) for value in OTHER_VALUES]
+    assert strange == [None] * len(OTHER_VALUES)

@@ -85,10 +85,16 @@ async def test_leases_end_while_the_work_goes_on(name: str, seed: int) -> None:
 
     async def work() -> None:
         for _ in range(1000):
-            messages = [(q, m) for q in w.backend.queue.queues() for m in await w.backend.queue.receive(q, lease_seconds=1)]
+            messages = [
+                (q, m)
+                for q in w.backend.queue.queues()
+                for m in await w.backend.queue.receive(q, lease_seconds=1)
+            ]
             if rng.random() < 0.5:
                 w.clock.advance(2)
-                messages += [(q, m) for q in w.backend.queue.queues() for m in await w.backend.queue.receive(q)]
+                messages += [
+                    (q, m) for q in w.backend.queue.queues() for m in await w.backend.queue.receive(q)
+                ]
             if not messages and not w.skip_time():
                 return
             await w.finish_all([w._deliver(queue, message) for queue, message in messages])  # noqa: SLF001

@@ -8,34 +8,14 @@ from typing import Any
 import pytest
 
 from karman_core.domain.errors import Conflict
-from karman_core.domain.messages import CommandKind
-from karman_core.domain.outcome import Awaiting, Errored, Requeued
+from karman_core.domain.outcome import Errored, Requeued
 from karman_core.engine import EngineSettings
-from karman_core.engine.views import RunView
 from karman_core.ports.executor import Execution
+from tests.scenario.epochs import broken_until, retry
 from tests.scenario.groups import DEEP
-from tests.scenario.harness import NS, World, node, world
+from tests.scenario.harness import NS, node, world
 from tests.scenario.invariants import check
-from tests.scenario.nodes import Answer, Script, choose, count_to, fail, give, give_inputs
-
-ONCE = {"max_retries": 0}
-
-
-def broken_until(epochs: int, *, when: Any = lambda _: True) -> Script:
-    """Fails in its first so many turns, where `when(inputs)` holds."""
-
-    def script(execution: Execution) -> Answer:
-        if when(execution.inputs) and execution.turn < epochs:
-            return Errored("Broken", f"turn {execution.turn}", retry=False)
-        return {"y": execution.inputs.get("x"), "turn": execution.turn}
-
-    return script
-
-
-async def retry(w: World, run_id: str) -> RunView:
-    await w.engine.retry(NS, run_id)
-    await w.drive()
-    return await check(w, run_id)
+from tests.scenario.nodes import Answer, choose, count_to, fail, give, give_inputs
 
 
 async def test_the_root_runs_again_with_the_trigger_s_inputs() -> None:
@@ -55,7 +35,9 @@ async def test_the_root_runs_again_with_the_trigger_s_inputs() -> None:
 
 async def test_what_came_before_the_failure_does_not_run_again() -> None:
     async with world({"a": give(x=3), "b": broken_until(2), "c": give_inputs}) as w:
-        await w.define(node("a", "b"), node("b", "c", x="${{ a.outputs.x }}"), node("c", y="${{ b.outputs.y }}"))
+        await w.define(
+            node("a", "b"), node("b", "c", x="${{ a.outputs.x }}"), node("c", y="${{ b.outputs.y }}")
+        )
         run = await w.finish()
         assert (await retry(w, run.run_id)).status == "FAILED"
         run = await retry(w, run.run_id)
@@ -76,12 +58,19 @@ def group(width: int, strategy: str = "ALL_SUCCESS") -> list[Any]:
 @pytest.mark.parametrize("settings", [EngineSettings(), DEEP], ids=["plain", "deep"])
 @pytest.mark.parametrize("width", [1, 3, 4, 5, 17, 21, 65])
 @pytest.mark.parametrize("seed", range(3))
-async def test_failed_branches_of_a_group_of_any_width(settings: EngineSettings, width: int, seed: int) -> None:
+async def test_failed_branches_of_a_group_of_any_width(
+    settings: EngineSettings, width: int, seed: int
+) -> None:
     rng = random.Random(width * 10 + seed)
     bad = {rng.randrange(width)} if seed == 0 else set(rng.sample(range(width), rng.randint(1, width)))
     async with world(
-        {"a": count_to(width), "b": broken_until(1 + seed, when=lambda i: i["x"] in bad), "c": give_inputs,
-         "u": give_inputs, "z": give_inputs},
+        {
+            "a": count_to(width),
+            "b": broken_until(1 + seed, when=lambda i: i["x"] in bad),
+            "c": give_inputs,
+            "u": give_inputs,
+            "z": give_inputs,
+        },
         settings=settings,
     ) as w:
         w.order = rng
@@ -102,8 +91,13 @@ async def test_a_wide_group_whose_branches_fail_by_chance_over_many_epochs(seed:
     rng = random.Random(seed)
     chances = {x: rng.choice([0, 0, 1, 1, 2, 3]) for x in range(23)}
     async with world(
-        {"a": count_to(23), "b": lambda e: broken_until(chances[e.inputs["x"]])(e),
-         "c": lambda e: broken_until(chances[22 - e.inputs["y"]])(e), "u": broken_until(1), "z": give_inputs},
+        {
+            "a": count_to(23),
+            "b": lambda e: broken_until(chances[e.inputs["x"]])(e),
+            "c": lambda e: broken_until(chances[22 - e.inputs["y"]])(e),
+            "u": broken_until(1),
+            "z": give_inputs,
+        },
         settings=DEEP,
     ) as w:
         w.order = rng
@@ -118,15 +112,18 @@ async def test_a_wide_group_whose_branches_fail_by_chance_over_many_epochs(seed:
 
 
 async def test_failures_in_nested_groups() -> None:
-    def inner(execution: Execution) -> Answer:
-        return broken_until(1, when=lambda i: (i["x"] + i["y"]) % 3 == 0)(execution)
+    inner = broken_until(1, when=lambda i: (i["x"] + i["y"]) % 3 == 0)
 
     async with world(
-        {"a": count_to(6), "b": count_to(5, "y"), "c": inner, "v": give_inputs, "u": give_inputs}, settings=DEEP
+        {"a": count_to(6), "b": count_to(5, "y"), "c": inner, "v": give_inputs, "u": give_inputs},
+        settings=DEEP,
     ) as w:
         await w.define(
-            node("a", "b"), node("b", "c"), node("c", "v", x="${{ a.outputs.x }}", y="${{ b.outputs.y }}"),
-            node("v", "u", unites="b", ys="${{ c.outputs.y }}"), node("u", unites="a", lists="${{ v.outputs.ys }}"),
+            node("a", "b"),
+            node("b", "c"),
+            node("c", "v", x="${{ a.outputs.x }}", y="${{ b.outputs.y }}"),
+            node("v", "u", unites="b", ys="${{ c.outputs.y }}"),
+            node("u", unites="a", lists="${{ v.outputs.ys }}"),
         )
         run = await w.finish()
         assert run.status == "FAILED"
@@ -138,7 +135,11 @@ async def test_failures_in_nested_groups() -> None:
 
 async def test_a_failed_unite_runs_again_by_itself() -> None:
     async with world({"a": count_to(5), "b": give_inputs, "u": broken_until(1)}, settings=DEEP) as w:
-        await w.define(node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"), node("u", unites="a", x="${{ b.outputs.x }}"))
+        await w.define(
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", unites="a", x="${{ b.outputs.x }}"),
+        )
         run = await w.finish()
         assert run.status == "FAILED"
         run = await retry(w, run.run_id)
@@ -149,10 +150,12 @@ async def test_a_failed_unite_runs_again_by_itself() -> None:
 @pytest.mark.parametrize("width", [2, 9])
 async def test_the_failed_unite_of_any_success_runs_again_by_itself(width: int) -> None:
     async with world(
-        {"a": count_to(width), "b": broken_until(9, when=lambda i: i["x"] != 1), "u": broken_until(1)}, settings=DEEP
+        {"a": count_to(width), "b": broken_until(9, when=lambda i: i["x"] != 1), "u": broken_until(1)},
+        settings=DEEP,
     ) as w:
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"),
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
             node("u", unites="a", strategy="ANY_SUCCESS", x="${{ b.outputs.y }}"),
         )
         run = await w.finish()
@@ -166,9 +169,12 @@ async def test_any_success_without_a_success_runs_its_branches_again() -> None:
     async with world(
         {"a": count_to(6), "b": broken_until(1, when=lambda i: i["x"] > 2), "u": give_inputs}, settings=DEEP
     ) as w:
-        w.executor.scripts["b"] = lambda e: Errored("Broken", "", retry=False) if e.turn < 1 or e.inputs["x"] != 4 else {"y": 4}
+        w.executor.scripts["b"] = lambda e: (
+            Errored("Broken", "", retry=False) if e.turn < 1 or e.inputs["x"] != 4 else {"y": 4}
+        )
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"),
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
             node("u", unites="a", strategy="ANY_SUCCESS", ys="${{ b.outputs.y }}"),
         )
         run = await w.finish()
@@ -181,8 +187,10 @@ async def test_any_success_without_a_success_runs_its_branches_again() -> None:
 async def test_a_failure_that_a_unite_made_up_for_is_not_run_again() -> None:
     async with world({"a": count_to(3), "b": broken_until(9), "u": give(), "z": broken_until(1)}) as w:
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"),
-            node("u", "z", unites="a", strategy="ALL_DONE"), node("z"),
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", "z", unites="a", strategy="ALL_DONE"),
+            node("z"),
         )
         run = await w.finish()
         assert (run.status, run.error) == ("FAILED", "z: Broken: turn 0")
@@ -207,7 +215,17 @@ async def test_only_a_failed_run_is_retried() -> None:
 async def test_a_new_epoch_has_all_its_attempts() -> None:
     async with world({"a": fail}) as w:
         w.executor.scripts["a"] = lambda e: Errored("Flaky", f"{e.attempt}")
-        await w.define(node("a", retry_policy={"max_retries": 2, "strategy": "FIXED", "backoff_factor": 1000, "max_elapsed": 5000}))
+        await w.define(
+            node(
+                "a",
+                retry_policy={
+                    "max_retries": 2,
+                    "strategy": "FIXED",
+                    "backoff_factor": 1000,
+                    "max_elapsed": 5000,
+                },
+            )
+        )
         run = await w.finish()
         w.clock.advance(3600)
         await retry(w, run.run_id)
@@ -220,7 +238,16 @@ async def test_a_retried_state_may_fork_and_loop() -> None:
             return Errored("Broken", "", retry=False)
         return [{"y": n} for n in range(7)]
 
-    async with world({"a": count_to(3), "b": flaky, "c": broken_until(1, when=lambda i: i["x"] == 3), "l": fail, "u": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {
+            "a": count_to(3),
+            "b": flaky,
+            "c": broken_until(1, when=lambda i: i["x"] == 3),
+            "l": fail,
+            "u": give_inputs,
+        },
+        settings=DEEP,
+    ) as w:
         rounds: dict[str, int] = {}
 
         def loop(execution: Execution) -> Answer:
@@ -230,7 +257,9 @@ async def test_a_retried_state_may_fork_and_loop() -> None:
 
         w.executor.scripts["l"] = loop
         await w.define(
-            node("a", "b"), node("b", "c"), node("c", "l", x="${{ b.outputs.y }}"),
+            node("a", "b"),
+            node("b", "c"),
+            node("c", "l", x="${{ b.outputs.y }}"),
             node("l", "u", y="${{ c.outputs.y }}", loops=[{"to": "c", "max_rounds": 5}]),
             node("u", unites="a", ys="${{ l.outputs.y }}"),
         )
@@ -240,123 +269,3 @@ async def test_a_retried_state_may_fork_and_loop() -> None:
             assert run.epoch < 8
             run = await retry(w, run.run_id)
         assert run.result == {"ys": list(range(7)) * 3}
-
-
-async def test_a_paused_run_that_was_retried_stays_paused() -> None:
-    async with world({"a": broken_until(1)}) as w:
-        await w.define(node("a"))
-        run = await w.finish()
-        await w.engine.retry(NS, run.run_id)
-        await w.engine.pause(NS, run.run_id)
-        await w.drive()
-        assert (await w.view(run.run_id)).status == "PAUSED"
-        assert w.executor.executed == {"a": 1}
-        await w.engine.resume(NS, run.run_id)
-        await w.drive()
-        assert (await check(w, run.run_id)).status == "SUCCEEDED"
-
-
-async def test_a_retry_that_is_delivered_late_does_not_run_what_has_failed_again_meanwhile() -> None:
-    def script(execution: Execution) -> Answer:
-        if execution.turn < 2 and execution.inputs["x"] == 0:
-            return Errored("Broken", "", retry=False)
-        return Requeued(1000) if execution.turn == 1 else {"y": 1} if execution.turn else fail(execution)
-
-    async with world({"a": count_to(2), "b": script}) as w:
-        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
-        run = await w.finish()
-        await w.engine.retry(NS, run.run_id)
-        command = await w.backend.queue.receive("ns/rt", limit=1)
-        await w.work()  # branch 0 has failed in the new epoch, branch 1 goes on
-        await w.process(command[0])
-        await w.backend.queue.delete("ns/rt", [command[0].receipt])
-        await w.drive()
-        run = await check(w, run.run_id)
-        assert (run.status, run.epoch) == ("FAILED", 1)
-        assert w.executor.executed["b"] == 2 + 1 + 2
-        assert (await retry(w, run.run_id)).status == "SUCCEEDED"
-
-
-@pytest.mark.parametrize("late", [False, True])
-async def test_the_retry_of_a_state_that_was_cancelled_for_its_sibling_counts_it_once(late: bool) -> None:
-    async with world({"a": count_to(6), "b": broken_until(1, when=lambda i: i["x"] == 0)}) as w:
-        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"), fail_fast=True)
-        run = await w.finish()
-        assert run.status == "FAILED"
-        assert run.totals.cancelled == 5
-        await check(w, run.run_id)
-        await w.engine.retry(NS, run.run_id)
-        if late:  # the command alone is delivered first, and again
-            (command,) = await w.backend.queue.receive("ns/rt", limit=1)
-            others = await w.backend.queue.receive("ns/rt", limit=10)
-            await w.process(command, again=True)
-            await w.backend.queue.delete("ns/rt", [message.receipt for message in [command, *others]])
-        await w.drive()
-        run = await check(w, run.run_id)
-        assert run.status == "SUCCEEDED"
-
-
-async def test_a_command_of_an_earlier_epoch_changes_nothing() -> None:
-    async with world({"a": broken_until(2)}) as w:
-        await w.define(node("a"))
-        run = await w.finish()
-        await retry(w, run.run_id)
-        for epoch in (0, 1, 5):
-            await w.send_command(CommandKind.RETRY, run.run_id, epoch=epoch)
-        await w.drive()
-        assert (await check(w, run.run_id)).epoch == 1
-        assert w.executor.executed == {"a": 2}
-
-
-
-async def test_a_run_that_is_retried_after_its_deadline_does_not_lose_its_chance() -> None:
-    async with world({"a": broken_until(1)}) as w:
-        await w.define(node("a"))
-        run = await w.finish(timeout_ms=60_000)
-        w.clock.advance(3600)
-        run = await retry(w, run.run_id)
-        assert run.status == "SUCCEEDED"
-
-
-async def test_each_epoch_publishes_its_end() -> None:
-    async with world({"a": broken_until(2)}) as w:
-        await w.define(node("a"))
-        run = await w.finish()
-        await retry(w, run.run_id)
-        await retry(w, run.run_id)
-        kinds = [(p.event.kind, p.event.id) for p in w.backend.events.read()]
-        assert kinds == [
-            ("run.failed", f"{run.run_id}-0-FAILED"), ("run.failed", f"{run.run_id}-1-FAILED"),
-            ("run.succeeded", f"{run.run_id}-2-SUCCEEDED"),
-        ]
-
-
-async def test_a_reopened_run_outlives_the_retention_that_its_first_end_began() -> None:
-    async with world({"a": broken_until(1), "b": lambda e: {} if e.resumed else Awaiting("go")}) as w:
-        await w.define(node("a", "b"), node("b"))
-        run = await w.finish()
-        w.clock.advance(86_400)
-        await w.engine.retry(NS, run.run_id)
-        await w.drive()
-        for _ in range(40):
-            w.clock.advance(86_400)
-            await w.engine.sweep()
-            await w.drive()
-            w.backend.table.purge_expired(w.clock.now_ms())
-        await w.engine.signal(NS, run.run_id, "go")
-        await w.drive()
-        assert (await w.view(run.run_id)).status == "SUCCEEDED"
-
-
-async def test_a_run_that_failed_while_it_was_paused_goes_on_when_it_is_retried() -> None:
-    async def pause_and_fail(execution: Execution) -> Answer:
-        if execution.turn:
-            return {"x": 1}
-        await w.engine.pause(NS, execution.run_id)
-        return fail(execution)
-
-    async with world({"a": pause_and_fail, "b": give_inputs}) as w:
-        await w.define(node("a", "b"), node("b"))
-        run = await w.finish()
-        assert run.status == "FAILED"
-        assert (await retry(w, run.run_id)).status == "SUCCEEDED"

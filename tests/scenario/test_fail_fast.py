@@ -27,7 +27,9 @@ async def test_what_has_not_begun_is_cancelled_and_the_run_fails_at_once() -> No
 
 async def test_states_that_come_later_are_cancelled_too() -> None:
     async with world({"a": count_to(2), "b": give_inputs, "c": give()}) as w:
-        w.executor.scripts["b"] = lambda e: fail(e) if e.inputs["x"] == 1 else Requeued(1000) if e.turn == 0 else {"y": 1}
+        w.executor.scripts["b"] = lambda e: (
+            fail(e) if e.inputs["x"] == 1 else Requeued(1000) if e.turn == 0 else {"y": 1}
+        )
         await w.define(node("a", "b"), node("b", "c", x="${{ a.outputs.x }}"), node("c"), fail_fast=True)
         run = await w.finish()
         assert run.status == "FAILED"
@@ -40,8 +42,10 @@ async def test_states_that_come_later_are_cancelled_too() -> None:
 async def test_a_group_whose_unite_takes_failures_is_not_cancelled(strategy: str) -> None:
     async with world(group_scripts("fss"), settings=DEEP) as w:
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}", o="${{ a.outputs.o }}"),
-            node("u", unites="a", strategy=strategy, ys="${{ b.outputs.y }}"), fail_fast=True,
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}", o="${{ a.outputs.o }}"),
+            node("u", unites="a", strategy=strategy, ys="${{ b.outputs.y }}"),
+            fail_fast=True,
         )
         run = await w.finish()
         assert run.status == "SUCCEEDED"
@@ -55,17 +59,21 @@ async def test_an_inner_group_alone_is_cancelled_where_the_outer_one_takes_failu
             return Errored("Broken", "it broke", retry=False)
         return {"z": 1}
 
-    async with world({"a": count_to(2), "b": count_to(3, "y"), "c": end, "v": give_inputs, "u": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {"a": count_to(2), "b": count_to(3, "y"), "c": end, "v": give_inputs, "u": give_inputs}, settings=DEEP
+    ) as w:
         await w.define(
-            node("a", "b"), node("b", "c"), node("c", "v", x="${{ a.outputs.x }}", y="${{ b.outputs.y }}"),
+            node("a", "b"),
+            node("b", "c"),
+            node("c", "v", x="${{ a.outputs.x }}", y="${{ b.outputs.y }}"),
             node("v", "u", unites="b", zs="${{ c.outputs.z }}"),
-            node("u", unites="a", strategy="ALL_DONE", vs="${{ v.outputs.zs }}"), fail_fast=True,
+            node("u", unites="a", strategy="ALL_DONE", vs="${{ v.outputs.zs }}"),
+            fail_fast=True,
         )
         run = await w.finish()
         assert (run.status, run.result) == ("SUCCEEDED", {"vs": [[1, 1, 1]]})
         assert (run.totals.failed, run.totals.cancelled) == (1, 2)
         await check(w, run.run_id)
-
 
 
 async def test_a_sibling_that_waits_is_cancelled() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.scenario.harness import node, world
@@ -19,7 +21,7 @@ async def test_branches_come_in_the_order_of_outputs_then_of_next_nodes(k: int, 
             node("u", unites="a", **{name: f"${{{{ {name}.outputs.x }}}}" for name in names}),
         )
         run = await w.finish()
-        assert run.result == dict.fromkeys(names, list(range(k)))
+        assert run.result == {name: list(range(k)) for name in names}
         states = await w.states(run.run_id)
         branches = [(s.identifier, (s.inputs or {})["x"], s.branch) for s in states if s.identifier in names]
         assert branches == [(names[i % m], i // m, f"0.{i}") for i in range(k * m)]
@@ -38,7 +40,7 @@ async def test_a_fork_that_nobody_unites_ends_the_run_when_all_its_branches_have
 
 
 @pytest.mark.parametrize("nothing", [None, []])
-async def test_a_node_without_outputs_goes_on_once_without_them(nothing: None) -> None:
+async def test_a_node_without_outputs_goes_on_once_without_them(nothing: list[Any] | None) -> None:
     async with world({"a": lambda _: nothing, "b": give_inputs}) as w:
         await w.define(node("a", "b"), node("b", n=1))
         run = await w.finish()
@@ -48,7 +50,7 @@ async def test_a_node_without_outputs_goes_on_once_without_them(nothing: None) -
 
 
 @pytest.mark.parametrize("nothing", [None, []])
-async def test_to_read_a_field_that_was_not_given_fails_with_its_place(nothing: None) -> None:
+async def test_to_read_a_field_that_was_not_given_fails_with_its_place(nothing: list[Any] | None) -> None:
     async with world({"a": lambda _: nothing, "b": give_inputs}) as w:
         await w.define(node("a", "b"), node("b", n="${{ a.outputs.x }}"))
         run = await w.finish()
@@ -62,11 +64,13 @@ async def test_to_read_a_field_that_was_not_given_fails_with_its_place(nothing: 
 
 @pytest.mark.parametrize(("nothing", "read"), [(None, {"b": [1], "c": [2]}), ([], {"b": [], "c": []})])
 async def test_a_united_node_without_outputs_goes_on_and_with_an_empty_list_unites_at_once(
-    nothing: None, read: dict[str, list[int]]
+    nothing: list[Any] | None, read: dict[str, list[int]]
 ) -> None:
     async with world({"a": lambda _: nothing, "b": give_inputs, "c": give_inputs, "u": give_inputs}) as w:
         await w.define(
-            node("a", "b", "c"), node("b", "u", x=1), node("c", "u", x=2),
+            node("a", "b", "c"),
+            node("b", "u", x=1),
+            node("c", "u", x=2),
             node("u", unites="a", b="${{ b.outputs.x }}", c="${{ c.outputs.x }}"),
         )
         run = await w.finish()
@@ -81,6 +85,4 @@ async def test_a_fork_within_branches_gives_its_own_numbers() -> None:
         )
         run = await w.finish()
         found = [(s.branch, s.outputs) for s in await w.states(run.run_id, identifier="c")]
-        assert found == [
-            (f"0.{x}/0.{y}", ({"x": x, "y": y},)) for x in range(2) for y in range(2)
-        ]
+        assert found == [(f"0.{x}/0.{y}", ({"x": x, "y": y},)) for x in range(2) for y in range(2)]

@@ -33,8 +33,11 @@ def nested(strategy: str) -> list[Any]:
 
 
 SCRIPTS: dict[str, Any] = {
-    "r": give(), "a": count_to(3), "b": count_to(5, "y"), "c": give_inputs, "v": give(), "d": give(), "u": give(), "z": give(),
-}  # fmt: skip
+    **dict.fromkeys("rvduz", give()),
+    "a": count_to(3),
+    "b": count_to(5, "y"),
+    "c": give_inputs,
+}
 
 
 async def pages(w: World, run_id: str, **options: Any) -> list[str]:
@@ -83,7 +86,11 @@ async def test_states_come_in_the_order_of_their_branches() -> None:
         branches = []
         for index in range(6):
             if index % 2 == 0:
-                branches += [(f"1.{index}", 0, "b"), *[(f"1.{index}/0.{y}", 0, "c") for y in range(5)], (f"1.{index}", 1, "v")]
+                branches += [
+                    (f"1.{index}", 0, "b"),
+                    *[(f"1.{index}/0.{y}", 0, "c") for y in range(5)],
+                    (f"1.{index}", 1, "v"),
+                ]
             else:
                 branches += [(f"1.{index}", 0, "d")]
         assert found == [("", 0, "r"), ("", 1, "a"), *branches, ("", 2, "u"), ("", 3, "z")]
@@ -108,7 +115,8 @@ def encoded(value: Any) -> str:
 
 CURSORS = [
     "x", "", "é", "[]", encoded(1), encoded([]), encoded(["a", "b"]), encoded([None, None]), encoded(["", None]),
-    encoded([{}, []]), encoded(["x.y", 1]), encoded([10**40, None]), encoded(["", "1.5"]), encoded([20454, "zz"]), encoded([20454, 5]),
+    encoded([{}, []]), encoded(["x.y", 1]), encoded([10**40, None]), encoded(["", "1.5"]), encoded([20454, "zz"]),
+    encoded([20454, 5]),
 ]  # fmt: skip
 
 
@@ -140,7 +148,7 @@ async def many_runs(w: World) -> list[str]:
     await w.define(node("a"))
     await w.define(node("b"), name="h")
     await w.define(node("c"), name="w")
-    made = []
+    made: list[str] = []
     for day in (0, 0, 0, 0, 1, 1, 4, 4, 4):
         w.clock.advance_to(1_767_225_600_000 + day * DAY * 1000 + len(made))
         made.append(await w.start("gh"[len(made) % 2] if len(made) != 5 else "w"))
@@ -164,10 +172,9 @@ async def test_every_page_size_gives_the_runs_newest_first(limit: int) -> None:
             assert some == [run_id for run_id in newest if views[run_id].status == status]
         since = views[made[4]].created_ms
         assert [run.run_id for run in await listed(w, limit, since_ms=since)] == newest[:5]
-        assert [run.run_id for run in await listed(w, limit, since_ms=since, graph="g", status="SUCCEEDED")] == [
-            run_id for run_id in newest[:5] if views[run_id].graph == "g"
-        ]
-
+        assert [
+            run.run_id for run in await listed(w, limit, since_ms=since, graph="g", status="SUCCEEDED")
+        ] == [run_id for run_id in newest[:5] if views[run_id].graph == "g"]
 
 
 async def test_a_run_that_waits_is_listed_as_waiting() -> None:
@@ -176,7 +183,6 @@ async def test_a_run_that_waits_is_listed_as_waiting() -> None:
         run_id = await w.start()
         await w.drive()
         assert [run.run_id for run in await listed(w, 10, status="WAITING")] == [run_id]
-
 
 
 async def test_to_list_few_runs_costs_few_queries() -> None:
@@ -201,4 +207,9 @@ async def test_what_a_list_shows_of_a_run() -> None:
         await w.define(node("a"))
         run = await w.finish(inputs={"n": 1}, tags={"team": "x"}, idempotency_key="k")
         (row,) = await listed(w, 5)
-        assert (row.inputs, row.tags, row.idempotency_key, row.totals) == ({"n": 1}, {"team": "x"}, "k", run.totals)
+        assert (row.inputs, row.tags, row.idempotency_key, row.totals) == (
+            {"n": 1},
+            {"team": "x"},
+            "k",
+            run.totals,
+        )

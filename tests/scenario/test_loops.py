@@ -7,7 +7,7 @@ import pytest
 from karman_core.engine import EngineSettings
 from karman_core.ports.executor import Execution
 from tests.scenario.groups import DEEP
-from tests.scenario.harness import node, world
+from tests.scenario.harness import World, node, world
 from tests.scenario.invariants import check
 from tests.scenario.nodes import Answer, Script, choose, count_to, fail, give_inputs
 
@@ -25,7 +25,8 @@ def counting() -> Script:
 @pytest.mark.parametrize("states", [1, 3, 100])
 async def test_a_loop_goes_round_and_reads_the_latest_round(states: int) -> None:
     async with world(
-        {"a": counting(), "b": rounds(5, "a", "c"), "c": give_inputs}, settings=EngineSettings(inline_states=states)
+        {"a": counting(), "b": rounds(5, "a", "c"), "c": give_inputs},
+        settings=EngineSettings(inline_states=states),
     ) as w:
         await w.define(
             node("a", "b"),
@@ -50,7 +51,9 @@ async def test_a_loop_ends_the_run_when_it_is_taken_once_too_often(limit: int) -
         )
         run = await w.finish()
         assert run.status == "FAILED"
-        assert run.error == f"b: loop_limit: The loop from 'b' to 'a' has had its {limit} rounds (max_rounds)."
+        assert (
+            run.error == f"b: loop_limit: The loop from 'b' to 'a' has had its {limit} rounds (max_rounds)."
+        )
         assert w.executor.executed == {"a": limit + 1, "b": limit + 1}
         await check(w, run.run_id)
 
@@ -60,7 +63,9 @@ async def test_a_node_may_loop_to_itself() -> None:
         return choose("a", {}) if len(w.executor.log) < 4 else choose("b", {"n": 4})
 
     async with world({"a": think, "b": give_inputs}) as w:
-        await w.define(node("a", "b", loops=[{"to": "a", "max_rounds": 5}]), node("b", n="${{ a.outputs.n }}"))
+        await w.define(
+            node("a", "b", loops=[{"to": "a", "max_rounds": 5}]), node("b", n="${{ a.outputs.n }}")
+        )
         run = await w.finish()
         assert run.result == {"n": 4}
         await check(w, run.run_id)
@@ -80,9 +85,15 @@ async def test_the_root_of_a_loop_gets_the_trigger_s_inputs_in_every_round() -> 
 
 @pytest.mark.parametrize("strategy", ["ALL_SUCCESS", "ALL_DONE", "ANY_SUCCESS"])
 async def test_a_loop_around_a_group_lists_the_latest_round(strategy: str) -> None:
+    w: World
     async with world(
-        {"a": lambda e: [{"x": 10 * w.executor.executed["a"] + i} for i in range(5)], "b": give_inputs,
-         "u": lambda e: {"xs": e.inputs["xs"], "n": w.executor.executed["u"]}, "l": rounds(3, "a", "z"), "z": give_inputs},
+        {
+            "a": lambda e: [{"x": 10 * w.executor.executed["a"] + i} for i in range(5)],
+            "b": give_inputs,
+            "u": lambda e: {"xs": e.inputs["xs"], "n": w.executor.executed["u"]},
+            "l": rounds(3, "a", "z"),
+            "z": give_inputs,
+        },
         settings=DEEP,
     ) as w:
         await w.define(
@@ -125,9 +136,11 @@ async def test_a_loop_inside_each_branch_counts_for_itself() -> None:
 
         w.executor.scripts["c"] = again
         await w.define(
-            node("a", "b"), node("b", "c", x="${{ a.outputs.x }}"),
+            node("a", "b"),
+            node("b", "c", x="${{ a.outputs.x }}"),
             node("c", "d", loops=[{"to": "b", "max_rounds": 3}]),
-            node("d", "u", n="${{ c.outputs.n }}"), node("u", unites="a", ns="${{ d.outputs.n }}", cs="${{ c.outputs.n }}"),
+            node("d", "u", n="${{ c.outputs.n }}"),
+            node("u", unites="a", ns="${{ d.outputs.n }}", cs="${{ c.outputs.n }}"),
         )
         run = await w.finish()
         assert run.result == {"ns": [4, 4, 4], "cs": [4, 4, 4]}
@@ -135,18 +148,25 @@ async def test_a_loop_inside_each_branch_counts_for_itself() -> None:
 
 
 async def test_several_outputs_into_a_loop_fail() -> None:
-    async with world({"a": give_inputs, "b": lambda _: choose("a", {"n": 1}, {"n": 2}), "c": give_inputs}) as w:
+    async with world(
+        {"a": give_inputs, "b": lambda _: choose("a", {"n": 1}, {"n": 2}), "c": give_inputs}
+    ) as w:
         await w.define(node("a", "b"), node("b", "c", loops=[{"to": "a", "max_rounds": 3}]), node("c"))
         run = await w.finish()
         assert run.error == "b: invalid_next: 'b' gave 2 outputs into its loop to 'a'; give one."
 
 
 async def test_a_unite_reads_what_a_branch_did_in_a_later_round_only() -> None:
-    async with world({"a": count_to(1), "b": fail, "p": give_inputs, "q": give_inputs, "c": fail, "u": give_inputs}) as w:
+    async with world(
+        {"a": count_to(1), "b": fail, "p": give_inputs, "q": give_inputs, "c": fail, "u": give_inputs}
+    ) as w:
         w.executor.scripts["b"] = lambda _: choose("q" if w.executor.executed["b"] == 1 else "p")
         w.executor.scripts["c"] = lambda _: choose("b" if w.executor.executed["c"] == 1 else "u")
         await w.define(
-            node("a", "b"), node("b", "p", "q"), node("p", "c", x="p"), node("q", "c", x="q"),
+            node("a", "b"),
+            node("b", "p", "q"),
+            node("p", "c", x="p"),
+            node("q", "c", x="q"),
             node("c", "u", loops=[{"to": "b", "max_rounds": 3}]),
             node("u", unites="a", ps="${{ p.outputs.x }}", qs="${{ q.outputs.x }}"),
         )

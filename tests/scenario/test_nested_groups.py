@@ -42,7 +42,10 @@ def end(execution: Execution) -> Answer:
 def nested_scripts(endings: list[str]) -> dict[str, object]:
     return {
         "a": lambda _: [{"x": x, "o": ending} for x, ending in enumerate(endings)],
-        "b": open_inner, "c": end, "v": give_inputs, "u": give_inputs,
+        "b": open_inner,
+        "c": end,
+        "v": give_inputs,
+        "u": give_inputs,
     }
 
 
@@ -107,7 +110,10 @@ async def test_a_failure_deep_inside_is_named_by_the_run() -> None:
 
 
 async def test_a_group_after_a_group() -> None:
-    async with world({"a": count_to(7), "b": give_inputs, "u": count_to(6, "y"), "c": give_inputs, "v": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {"a": count_to(7), "b": give_inputs, "u": count_to(6, "y"), "c": give_inputs, "v": give_inputs},
+        settings=DEEP,
+    ) as w:
         await w.define(
             node("a", "b"),
             node("b", "u", x="${{ a.outputs.x }}"),
@@ -123,8 +129,10 @@ async def test_a_group_after_a_group() -> None:
 async def test_a_unite_that_forks_is_not_united_itself() -> None:
     async with world({"a": count_to(2), "b": give_inputs, "u": count_to(3, "y"), "c": give_inputs}) as w:
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"),
-            node("u", "c", unites="a"), node("c", y="${{ u.outputs.y }}", xs="${{ b.outputs.x }}"),
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", "c", unites="a"),
+            node("c", y="${{ u.outputs.y }}", xs="${{ b.outputs.x }}"),
         )
         run = await w.finish()
         found = [state.outputs for state in await w.states(run.run_id, identifier="c")]
@@ -134,7 +142,9 @@ async def test_a_unite_that_forks_is_not_united_itself() -> None:
 
 @pytest.mark.parametrize("width", [1, 2, 5])
 async def test_a_fork_inside_a_branch_that_nobody_unites_adds_its_states_to_the_list(width: int) -> None:
-    async with world({"a": count_to(3), "b": count_to(width, "y"), "c": give_inputs, "u": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {"a": count_to(3), "b": count_to(width, "y"), "c": give_inputs, "u": give_inputs}, settings=DEEP
+    ) as w:
         await w.define(
             node("a", "b"),
             node("b", "c", x="${{ a.outputs.x }}"),
@@ -144,7 +154,9 @@ async def test_a_fork_inside_a_branch_that_nobody_unites_adds_its_states_to_the_
         run = await w.finish()
         pairs = [(x, y) for x in range(3) for y in range(width)]
         assert run.result == {
-            "xs": [x for x, _ in pairs], "ys": [y for _, y in pairs], "bs": [y for _, y in pairs],
+            "xs": [x for x, _ in pairs],
+            "ys": [y for _, y in pairs],
+            "bs": [y for _, y in pairs],
         }
         await check(w, run.run_id)
 
@@ -154,7 +166,9 @@ async def test_a_branch_that_chose_another_way_counts_and_is_not_in_the_list() -
         x = execution.inputs["x"]
         return choose("c" if x % 2 else "d", {"x": x})
 
-    async with world({"a": count_to(5), "b": way, "c": give_inputs, "d": give_inputs, "u": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {"a": count_to(5), "b": way, "c": give_inputs, "d": give_inputs, "u": give_inputs}, settings=DEEP
+    ) as w:
         await w.define(
             node("a", "b"),
             node("b", "c", "d", x="${{ a.outputs.x }}"),
@@ -169,9 +183,13 @@ async def test_a_branch_that_chose_another_way_counts_and_is_not_in_the_list() -
 
 
 async def test_a_node_may_choose_the_unite_and_end_its_branch() -> None:
-    async with world({"a": count_to(3), "b": lambda e: choose("u", {"x": e.inputs["x"]}), "c": give(), "u": give_inputs}) as w:
+    async with world(
+        {"a": count_to(3), "b": lambda e: choose("u", {"x": e.inputs["x"]}), "c": give(), "u": give_inputs}
+    ) as w:
         await w.define(
-            node("a", "b"), node("b", "c", "u", x="${{ a.outputs.x }}"), node("c", "u"),
+            node("a", "b"),
+            node("b", "c", "u", x="${{ a.outputs.x }}"),
+            node("c", "u"),
             node("u", unites="a", xs="${{ b.outputs.x }}"),
         )
         run = await w.finish()
@@ -183,7 +201,8 @@ async def test_a_node_may_choose_the_unite_and_end_its_branch() -> None:
 async def test_the_united_node_may_choose_its_unite_so_that_no_branch_begins() -> None:
     async with world({"a": lambda _: choose("u", {"x": 4}), "b": give(y=1), "u": give_inputs}) as w:
         await w.define(
-            node("a", "b", "u"), node("b", "u"),
+            node("a", "b", "u"),
+            node("b", "u"),
             node("u", unites="a", x="${{ a.outputs.x }}", ys="${{ b.outputs.y }}"),
         )
         run = await w.finish()
@@ -204,12 +223,24 @@ async def test_any_success_inside_any_success_on_deep_trees(seed: int) -> None:
         assert w.executor.executed["v"] == sum(fine)
 
 
-async def test_a_group_opened_by_the_branch_of_a_wide_fork(seed: int = 3) -> None:
+async def test_a_group_opened_by_the_branch_of_a_wide_fork() -> None:
     widths = [1, 4, 5, 17]
-    async with world({"a": lambda _: [{"n": n} for n in widths], "b": lambda e: tell("s" * e.inputs["n"])(e), "c": give_inputs, "v": give_inputs, "u": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {
+            "a": lambda _: [{"n": n} for n in widths],
+            "b": lambda e: tell("s" * e.inputs["n"])(e),
+            "c": give_inputs,
+            "v": give_inputs,
+            "u": give_inputs,
+        },
+        settings=DEEP,
+    ) as w:
         await w.define(
-            node("a", "b"), node("b", "c", n="${{ a.outputs.n }}"), node("c", "v", x="${{ b.outputs.x }}"),
-            node("v", "u", unites="b", xs="${{ c.outputs.x }}"), node("u", unites="a", lists="${{ v.outputs.xs }}"),
+            node("a", "b"),
+            node("b", "c", n="${{ a.outputs.n }}"),
+            node("c", "v", x="${{ b.outputs.x }}"),
+            node("v", "u", unites="b", xs="${{ c.outputs.x }}"),
+            node("u", unites="a", lists="${{ v.outputs.xs }}"),
         )
         run = await w.finish()
         assert run.result == {"lists": [list(range(n)) for n in widths]}

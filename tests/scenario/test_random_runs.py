@@ -20,7 +20,9 @@ from tests.scenario.oracle import Expected, TooLarge, random_plan
 SETTINGS = [
     EngineSettings(),
     EngineSettings(shard_width=2, direct_branches=1, inline_states=1),
-    EngineSettings(shard_width=4, direct_branches=3, inline_states=3, inline_payload_bytes=20, carried_value_bytes=20),
+    EngineSettings(
+        shard_width=4, direct_branches=3, inline_states=3, inline_payload_bytes=20, carried_value_bytes=20
+    ),
 ]
 
 
@@ -35,7 +37,9 @@ async def valid_plan(w: World, rng: random.Random) -> Expected:
     while True:
         plan = random_plan(rng.randrange(10**9))
         for problem in await w.engine.check_graph(NS, graph(*plan.definition())):
-            if problem.path.count(".") == 2 and problem.path.startswith("nodes["):  # what may not be read is not read
+            if problem.path.count(".") == 2 and problem.path.startswith(
+                "nodes["
+            ):  # what may not be read is not read
                 index, name = int(problem.path[6 : problem.path.index("]")]), problem.path.rsplit(".", 1)[1]
                 plan.reads[list(plan.nodes)[index]].remove(name)
         if await w.engine.check_graph(NS, graph(*plan.definition())):

@@ -17,7 +17,11 @@ from tests.scenario.nodes import Answer, count_to, fail, give, give_inputs, one_
 def failing(clock_ms: list[int], w: list[World], until: int = 99) -> Any:
     def script(execution: Execution) -> Answer:
         clock_ms.append(w[0].clock.now_ms() - START_MS)
-        return Errored("Flaky", f"attempt {execution.attempt}") if execution.attempt < until else {"x": execution.attempt}
+        return (
+            Errored("Flaky", f"attempt {execution.attempt}")
+            if execution.attempt < until
+            else {"x": execution.attempt}
+        )
 
     return script
 
@@ -34,7 +38,9 @@ async def ran_at(policy: dict[str, Any], *, draws: list[float] | None = None) ->
         state = await w.state(run.run_id, "a")
         assert [attempt.attempt for attempt in state.attempts] == list(range(1, len(seen) + 1))
         assert [attempt.started_ms - START_MS for attempt in state.attempts] == seen
-        assert [attempt.error_message for attempt in state.attempts] == [f"attempt {n + 1}" for n in range(len(seen))]
+        assert [attempt.error_message for attempt in state.attempts] == [
+            f"attempt {n + 1}" for n in range(len(seen))
+        ]
         assert state.turns == len(seen)
         await check(w, run.run_id)
     return seen
@@ -51,7 +57,10 @@ async def ran_at(policy: dict[str, Any], *, draws: list[float] | None = None) ->
         ({"backoff_factor": 1_000_000, "exponent": 3}, [1_000_000, 3_000_000, 9_000_000]),
         ({"max_elapsed": 6000}, [2000, 4000]),
         ({"max_elapsed": 5999}, [2000]),
-        ({"strategy": "FIXED", "backoff_factor": 1000, "max_elapsed": 2500, "max_retries": 1000}, [1000, 1000]),
+        (
+            {"strategy": "FIXED", "backoff_factor": 1000, "max_elapsed": 2500, "max_retries": 1000},
+            [1000, 1000],
+        ),
     ],
 )
 async def test_delays_are_those_of_the_policy(policy: dict[str, Any], delays: list[int]) -> None:
@@ -66,13 +75,17 @@ async def test_jitter_is_drawn_once_for_each_attempt() -> None:
 
 
 async def test_a_success_after_failures_goes_on_and_shows_them() -> None:
-    async with world({"a": one_by_one(ValueError("no"), ValueError("not yet"), {"x": 3}), "b": give_inputs}) as w:
+    async with world(
+        {"a": one_by_one(ValueError("no"), ValueError("not yet"), {"x": 3}), "b": give_inputs}
+    ) as w:
         await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
         run = await w.finish()
         assert run.result == {"x": 3}
         state = await w.state(run.run_id, "a")
         assert [(a.attempt, a.error_kind, a.error_message) for a in state.attempts] == [
-            (1, "ValueError", "no"), (2, "ValueError", "not yet"), (3, None, None),
+            (1, "ValueError", "no"),
+            (2, "ValueError", "not yet"),
+            (3, None, None),
         ]
         assert state.attempts[0].traceback == "the traceback"
         assert (state.turns, state.error) == (3, None)
@@ -92,7 +105,9 @@ async def test_what_cannot_be_retried_is_not(by: str) -> None:
 
 async def test_a_node_s_own_policy_comes_before_the_graph_s() -> None:
     async with world({"a": give(), "b": one_by_one(ValueError("b"))}) as w:
-        await w.define(node("a", "b"), node("b", retry_policy={"max_retries": 1}), retry_policy={"max_retries": 5})
+        await w.define(
+            node("a", "b"), node("b", retry_policy={"max_retries": 1}), retry_policy={"max_retries": 5}
+        )
         run = await w.finish()
         assert run.status == "FAILED"
         assert w.executor.executed["b"] == 2
@@ -152,11 +167,17 @@ async def test_the_first_states_inputs_come_with_every_attempt() -> None:
 
 async def test_branches_retry_by_themselves() -> None:
     def flaky(execution: Execution) -> Answer:
-        return {"y": execution.inputs["x"]} if execution.attempt > execution.inputs["x"] else Errored("Flaky", "no")
+        return (
+            {"y": execution.inputs["x"]}
+            if execution.attempt > execution.inputs["x"]
+            else Errored("Flaky", "no")
+        )
 
     async with world({"a": count_to(4), "b": flaky, "u": give_inputs}) as w:
         await w.define(
-            node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"), node("u", unites="a", ys="${{ b.outputs.y }}")
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", unites="a", ys="${{ b.outputs.y }}"),
         )
         run = await w.finish()
         assert run.result == {"ys": [0, 1, 2, 3]}
@@ -175,5 +196,3 @@ async def test_the_attempts_beyond_twenty_are_kept_short() -> None:
         assert {len(a.error_message or "") for a in attempts[20:]} == {200}
         assert {a.traceback for a in attempts[20:]} == {""}
         await check(w, run.run_id)
-
-

@@ -21,8 +21,11 @@ async def test_a_run_goes_back_and_forth_between_runtimes(width: int) -> None:
     async with world(scripts, runtimes={"b": "gpu", "d": "third", "u": "gpu"}, settings=DEEP) as w:
         w.order = random.Random(width)
         await w.define(
-            node("a", "b", "c"), node("b", "d", x="${{ a.outputs.x }}"), node("c", "d", x="${{ a.outputs.x }}"),
-            node("d", "u", b="${{ a.outputs.x }}"), node("u", unites="a", xs="${{ d.outputs.b }}"),
+            node("a", "b", "c"),
+            node("b", "d", x="${{ a.outputs.x }}"),
+            node("c", "d", x="${{ a.outputs.x }}"),
+            node("d", "u", b="${{ a.outputs.x }}"),
+            node("u", unites="a", xs="${{ d.outputs.b }}"),
         )
         run = await w.finish()
         assert run.result == {"xs": [x for x in range(width) for _ in "bc"]}
@@ -116,7 +119,10 @@ async def test_a_node_gets_the_secrets_that_it_declares() -> None:
     async with world({"a": tell_secrets, "b": tell_secrets}, secrets={"b": ("key",)}) as w:
         await w.define(node("a", "b"), node("b"), secret_values={"key": "s3cret", "other": "x"})
         run = await w.finish()
-        assert [s.outputs for s in await w.states(run.run_id)] == [({"got": {}},), ({"got": {"key": "s3cret"}},)]
+        assert [s.outputs for s in await w.states(run.run_id)] == [
+            ({"got": {}},),
+            ({"got": {"key": "s3cret"}},),
+        ]
 
 
 async def test_a_secret_without_a_value_fails_the_state_with_its_name() -> None:
@@ -144,11 +150,20 @@ async def test_secrets_are_in_no_message_and_in_no_state() -> None:
 
 
 async def test_the_root_s_inputs_are_checked_against_its_node_when_it_is_triggered() -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
     async with world({"a": give_inputs}) as w:
         await w.engine.register_nodes(NS, [RegisteredNode(name="a", runtime="rt", inputs_schema=schema)])
         await w.engine.put_graph(NS, graph(node("a")))
-        for inputs, code in (({}, "missing_input"), ({"n": "x"}, "wrong_type"), ({"n": 1, "m": 1}, "unknown_input")):
+        for inputs, code in (
+            ({}, "missing_input"),
+            ({"n": "x"}, "wrong_type"),
+            ({"n": 1, "m": 1}, "unknown_input"),
+        ):
             with pytest.raises(InvalidInput) as refused:
                 await w.start(inputs=inputs)
             assert [problem.code for problem in refused.value.problems] == [code]

@@ -90,7 +90,9 @@ async def test_a_retry_a_requeue_and_a_loop_that_were_lost() -> None:
         w.executor.scripts["b"] = lambda _: choose("a" if w.executor.executed["b"] < 3 else "c", {"n": 5})
         w.executor.scripts["c"] = give_inputs
         await w.define(
-            node("a", "b"), node("b", "c", loops=[{"to": "a", "max_rounds": 4}]), node("c", n="${{ b.outputs.n }}")
+            node("a", "b"),
+            node("b", "c", loops=[{"to": "a", "max_rounds": 4}]),
+            node("c", n="${{ b.outputs.n }}"),
         )
         run_id = await w.start(inputs={"x": 1})
         for _ in range(40):
@@ -118,7 +120,9 @@ async def test_a_signal_that_came_while_its_state_s_message_was_lost() -> None:
 
 
 async def test_a_time_out_that_was_lost() -> None:
-    async with world({"a": lambda e: {"late": e.resumed.timed_out} if e.resumed else Awaiting("go", 5_000)}) as w:
+    async with world(
+        {"a": lambda e: {"late": e.resumed.timed_out} if e.resumed else Awaiting("go", 5_000)}
+    ) as w:
         await w.define(node("a"))
         run_id = await w.start()
         await w.work()
@@ -161,7 +165,9 @@ async def test_a_run_in_which_something_moves_is_left_alone() -> None:
 
 
 async def test_a_run_that_waits_is_not_disturbed() -> None:
-    async with world({"a": count_to(30), "b": lambda e: {} if e.resumed else Awaiting("go")}, settings=DEEP) as w:
+    async with world(
+        {"a": count_to(30), "b": lambda e: {} if e.resumed else Awaiting("go")}, settings=DEEP
+    ) as w:
         await w.define(node("a", "b"), node("b"))
         run_id = await w.start()
         await w.drive()
@@ -217,9 +223,14 @@ async def test_totals_are_exact_when_the_messages_of_a_second_epoch_are_lost(mom
         bad = execution.inputs["x"] in {1, 6} and execution.turn == 0
         return Errored("Broken", "", retry=False) if bad else {"y": execution.inputs["x"]}
 
-    async with world({"r": give(), "a": count_to(9), "b": flaky, "c": give_inputs, "u": give_inputs}, settings=DEEP) as w:
+    async with world(
+        {"r": give(), "a": count_to(9), "b": flaky, "c": give_inputs, "u": give_inputs}, settings=DEEP
+    ) as w:
         await w.define(
-            node("r", "a"), node("a", "b"), node("b", "c", x="${{ a.outputs.x }}"), node("c", "u", y="${{ b.outputs.y }}"),
+            node("r", "a"),
+            node("a", "b"),
+            node("b", "c", x="${{ a.outputs.x }}"),
+            node("c", "u", y="${{ b.outputs.y }}"),
             node("u", unites="a", ys="${{ c.outputs.y }}"),
         )
         run = await w.finish()

@@ -107,7 +107,9 @@ async def test_a_trigger_s_time_out_comes_before_the_graph_s() -> None:
 
 
 async def test_every_run_has_a_deadline_that_the_sweeper_keeps() -> None:
-    async with world({"a": lambda _: Awaiting("never")}, settings=EngineSettings(run_deadline_seconds=3 * 86_400)) as w:
+    async with world(
+        {"a": lambda _: Awaiting("never")}, settings=EngineSettings(run_deadline_seconds=3 * 86_400)
+    ) as w:
         await w.define(node("a"))
         run_id = await w.start()
         await w.drive()

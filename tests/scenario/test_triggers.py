@@ -21,7 +21,11 @@ from tests.scenario.nodes import give, give_inputs
 async def test_one_key_is_one_run() -> None:
     async with world({"a": give_inputs}) as w:
         await w.define(node("a"))
-        options: dict[str, Any] = {"idempotency_key": "k", "inputs": {"x": 1, "y": {"b": 1, "a": 2}}, "tags": {"t": "1"}}
+        options: dict[str, Any] = {
+            "idempotency_key": "k",
+            "inputs": {"x": 1, "y": {"b": 1, "a": 2}},
+            "tags": {"t": "1"},
+        }
         first = await w.engine.trigger(NS, "g", **options)
         again = await w.engine.trigger(NS, "g", **{**options, "inputs": {"y": {"a": 2, "b": 1}, "x": 1}})
         assert (first.created, again.created) == (True, False)
@@ -35,7 +39,14 @@ async def test_one_key_is_one_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"inputs": {"x": 2}}, {"store": {"k": 1}}, {"start_delay_ms": 5}, {"timeout_ms": 5000}, {"tags": {"t": "2"}}]
+    "other",
+    [
+        {"inputs": {"x": 2}},
+        {"store": {"k": 1}},
+        {"start_delay_ms": 5},
+        {"timeout_ms": 5000},
+        {"tags": {"t": "2"}},
+    ],
 )
 async def test_one_key_for_another_request_is_refused(other: dict[str, Any]) -> None:
     async with world({"a": give_inputs}) as w:
@@ -55,8 +66,8 @@ async def test_a_key_belongs_to_its_graph() -> None:
 
 
 @pytest.mark.parametrize("name", ["queue.send", "table.put"])
-@pytest.mark.parametrize("after", [False, True])
-async def test_a_trigger_that_died_is_told_again_and_begins_one_run(name: str, after: bool) -> None:
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_trigger_that_died_is_told_again_and_begins_one_run(name: str, moment: str) -> None:
     async with world({"a": give_inputs}) as w:
         await w.define(node("a"))
         api = w.api()
@@ -64,10 +75,14 @@ async def test_a_trigger_that_died_is_told_again_and_begins_one_run(name: str, a
         async def die() -> None:
             raise Crashed
 
-        once(w.faults.after if after else w.faults.before, name, die)
+        once(w.faults.after if moment == "after" else w.faults.before, name, die)
         with pytest.raises(Crashed):
-            await api.trigger(NS, "g", inputs={"x": 1}, store={"k": 1}, idempotency_key="k", timeout_ms=60_000)
-        again = await w.engine.trigger(NS, "g", inputs={"x": 1}, store={"k": 1}, idempotency_key="k", timeout_ms=60_000)
+            await api.trigger(
+                NS, "g", inputs={"x": 1}, store={"k": 1}, idempotency_key="k", timeout_ms=60_000
+            )
+        again = await w.engine.trigger(
+            NS, "g", inputs={"x": 1}, store={"k": 1}, idempotency_key="k", timeout_ms=60_000
+        )
         await w.drive()
         run = await check(w, again.run_id)
         assert (run.result, await w.store(run.run_id)) == ({"x": 1}, {"k": 1})
@@ -113,7 +128,9 @@ async def test_what_cannot_work_is_refused_and_nothing_begins() -> None:
         with pytest.raises(InvalidInput) as refused:
             await w.start(start_delay_ms=-1, timeout_ms=0, tags={str(n): "" for n in range(51)})
         assert {problem.code for problem in refused.value.problems} == {
-            "missing_store_key", "invalid_value", "too_many_tags",
+            "missing_store_key",
+            "invalid_value",
+            "too_many_tags",
         }
         with pytest.raises(InvalidInput):
             await w.start(store={"k": 1, "a.b": 2})
@@ -140,7 +157,11 @@ SCHEDULE = Schedule(NS, "g", "hourly", "0 * * * *")
 
 async def test_one_firing_is_one_run_with_the_trigger_s_inputs() -> None:
     async with world({"a": give_inputs}) as w:
-        await w.define(node("a", k="${{ store.k }}"), triggers=cron(inputs={"x": 1}, store={"k": 2}), store_config={"required_keys": ["k"]})
+        await w.define(
+            node("a", k="${{ store.k }}"),
+            triggers=cron(inputs={"x": 1}, store={"k": 2}),
+            store_config={"required_keys": ["k"]},
+        )
         first = await w.engine.fire(SCHEDULE, START_MS)
         again = await w.engine.fire(SCHEDULE, START_MS)
         assert first is not None
@@ -168,9 +189,12 @@ async def test_a_trigger_that_is_gone_or_disabled_does_not_fire() -> None:
 
 async def test_a_graph_s_schedules_follow_its_definition() -> None:
     async with world({"a": give_inputs}) as w:
-        await w.define(node("a"), triggers=[*cron(), {"value": {"expression": "5 4 * * *", "timezone": "Europe/Berlin"}}])
+        await w.define(
+            node("a"), triggers=[*cron(), {"value": {"expression": "5 4 * * *", "timezone": "Europe/Berlin"}}]
+        )
         assert await w.backend.schedules.list() == [
-            Schedule(NS, "g", "cron-1", "5 4 * * *", "Europe/Berlin"), SCHEDULE,
+            Schedule(NS, "g", "cron-1", "5 4 * * *", "Europe/Berlin"),
+            SCHEDULE,
         ]
         await w.engine.put_graph(NS, graph(node("a", "nowhere"), triggers=cron()))
         assert await w.backend.schedules.list() == []

@@ -117,9 +117,7 @@ async def test_any_success_waits_for_late_branches_and_fails_with_its_unite() ->
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_the_direct_predecessor_can_be_united(strategy: str) -> None:
     async with world({"a": count_to(3), "u": give_inputs}) as w:
-        await w.define(
-            node("a", "u"), node("u", unites="a", strategy=strategy, xs="${{ a.outputs.x }}")
-        )
+        await w.define(node("a", "u"), node("u", unites="a", strategy=strategy, xs="${{ a.outputs.x }}"))
         run = await w.finish()
         assert run.result == {"xs": [0, 1, 2]}
         assert w.executor.executed == {"a": 1, "u": 1}

@@ -39,7 +39,12 @@ async def test_every_type_survives_hops_and_distance(carried: int, inline: int, 
             node("a", "h1"),
             node("h1", "h2", node_name="hop", x="${{ a.outputs.deep.a.b[1] }}"),
             node("h2", "h3", node_name="hop"),
-            node("h3", node_name="hop", **EVERYTHING, mixed="x=${{ h1.outputs.x }} ${{ a.outputs.flag }} ${{ a.outputs.items }}"),
+            node(
+                "h3",
+                node_name="hop",
+                **EVERYTHING,
+                mixed="x=${{ h1.outputs.x }} ${{ a.outputs.flag }} ${{ a.outputs.items }}",
+            ),
         )
         run = await w.finish()
         assert run.status == "SUCCEEDED", run.error
@@ -63,7 +68,13 @@ async def test_values_come_through_forks_and_unites(carried: int, inline: int, w
             node("a", "b"),
             node("b", "u", x="${{ a.outputs.x }}", r="${{ r.outputs.k }}"),
             node("u", "z", unites="a", xs="${{ b.outputs.x }}", r="${{ r.outputs.k }}"),
-            node("z", xs="${{ b.outputs.x }}", rs="${{ b.outputs.r }}", u="${{ u.outputs.xs }}", r="${{ r.outputs.k }}"),
+            node(
+                "z",
+                xs="${{ b.outputs.x }}",
+                rs="${{ b.outputs.r }}",
+                u="${{ u.outputs.xs }}",
+                r="${{ r.outputs.k }}",
+            ),
         )
         run = await w.finish()
         numbers = list(range(width))
@@ -93,7 +104,9 @@ async def test_a_fork_of_5_mb_of_outputs() -> None:
 
 async def test_a_value_over_what_a_message_holds_is_read_by_a_late_reader() -> None:
     text = "x" * 3_000_000
-    async with world({"a": lambda _: {"text": text}, "b": give(), "c": lambda e: {"n": len(e.inputs["t"])}}) as w:
+    async with world(
+        {"a": lambda _: {"text": text}, "b": give(), "c": lambda e: {"n": len(e.inputs["t"])}}
+    ) as w:
         await w.define(node("a", "b"), node("b", "c"), node("c", t="${{ a.outputs.text }}"))
         run = await w.finish()
         assert run.result == {"n": len(text)}, run.error

@@ -74,7 +74,8 @@ async def test_a_signal_that_nobody_awaits_is_kept() -> None:
 async def test_the_same_signal_twice_resumes_one_state() -> None:
     async with world({"a": count_to(2), "b": wait_for("go", 60_000), "u": give_inputs}) as w:
         await w.define(
-            node("a", "b"), node("b", "u"),
+            node("a", "b"),
+            node("b", "u"),
             node("u", unites="a", ys="${{ b.outputs.payload }}", ts="${{ b.outputs.timed_out }}"),
         )
         run_id = await w.start()
@@ -134,7 +135,11 @@ async def test_a_signal_after_the_time_out_is_kept_for_the_next_wait() -> None:
             assert execution.resumed is not None
             assert execution.resumed.timed_out
             return Requeued(60_000)
-        return Awaiting("go", 5_000) if execution.turn == 2 else {"got": execution.resumed.payload if execution.resumed else 0}
+        return (
+            Awaiting("go", 5_000)
+            if execution.turn == 2
+            else {"got": execution.resumed.payload if execution.resumed else 0}
+        )
 
     async with world({"a": twice}) as w:
         run_id = await waiting(w)
@@ -148,7 +153,9 @@ async def test_a_signal_after_the_time_out_is_kept_for_the_next_wait() -> None:
 
 
 async def test_a_time_out_after_the_signal_changes_nothing() -> None:
-    async with world({"a": wait_for("go", 5_000), "b": lambda e: Requeued(60_000) if e.turn == 0 else {"x": 1}}) as w:
+    async with world(
+        {"a": wait_for("go", 5_000), "b": lambda e: Requeued(60_000) if e.turn == 0 else {"x": 1}}
+    ) as w:
         await w.define(node("a", "b"), node("b", p="${{ a.outputs.payload }}"))
         run_id = await w.start()
         await w.work()
@@ -230,7 +237,9 @@ async def test_no_wait_is_left_when_the_run_has_ended() -> None:
 
 async def test_names_that_are_the_beginning_of_one_another_are_other_names() -> None:
     # Both are kept in one partition, where signals are looked up by how their keys begin.
-    other = next(f"go#{n}" for n in range(100) if keys.signals(NS, "r", f"go#{n}") == keys.signals(NS, "r", "go"))
+    other = next(
+        f"go#{n}" for n in range(100) if keys.signals(NS, "r", f"go#{n}") == keys.signals(NS, "r", "go")
+    )
     async with world({"a": give(), "b": wait_for("go", 9_000), "c": wait_for(other, 9_000)}) as w:
         await w.define(node("a", "b", "c"), node("b"), node("c"))
         run_id = await w.start()
@@ -251,7 +260,12 @@ async def test_a_run_is_not_told_to_wait_after_its_signal_came_between() -> None
                 await w.process(message)
                 await w.backend.queue.delete("ns/rt", [message.receipt])
 
-        once(w.faults.after, "table.put", signal_and_go_on, where=lambda call: call.arguments[0]["sk"][:2] == "w#")
+        once(
+            w.faults.after,
+            "table.put",
+            signal_and_go_on,
+            where=lambda call: call.arguments[0]["sk"][:2] == "w#",
+        )
         await w.work()
         await w.work()
         assert (await w.state(run_id, "a")).status == "SUCCEEDED"

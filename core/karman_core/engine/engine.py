@@ -71,7 +71,7 @@ class Engine:
         self._services = Services(backend, clock, entropy, self.settings, executor, observer)
         self._parts = Parts.of(self._services)
         lent = replace(self._services, executor=Suspender())
-        self._leasing = Leasing(lent, Parts.of(lent))
+        self._leasing = Leasing(lent, Parts.of(lent, self._parts))
 
     # --- definitions --------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from karman_core.engine.walking import Walker
 class Parts:
     """The parts that the engine's use cases call."""
 
+    base: _Base
     registry: NodeRegistry
     graphs: GraphStore
     lifecycle: Lifecycle
@@ -51,9 +52,9 @@ class Parts:
     sweeper: Sweeper
 
     @classmethod
-    def of(cls, services: Services) -> Self:
-        """Put everything together over some ports."""
-        base = _Base.of(services)
+    def of(cls, services: Services, shared: Parts | None = None) -> Self:
+        """Put everything together over some ports; `shared` lends its caches, and what runs no nodes."""
+        base = _Base.of(services) if shared is None else shared.base
         failures = Failures(services, base.walker)
         reopener = Reopener(
             services,
@@ -66,6 +67,7 @@ class Parts:
         advancer = _advancer(services, base, runner)
         receiver = Receiver(services, base.graphs, base.lifecycle, advancer, base.sender, commands)
         return cls(
+            base=base,
             registry=base.registry,
             graphs=base.graphs,
             lifecycle=base.lifecycle,

@@ -1,4 +1,4 @@
-"""What a report may bring beside its outcome: writes of the run's store, and signals. They take effect with the commit."""
+"""What a report may bring beside its outcome: writes of the run's store and signals, which go with the commit."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class SignalFromNode(Request):
 class Effective(Leased):
     """The base of reports that may bring effects."""
 
-    store: Annotated[list[StoreChange], Field(max_length=MAX_STORE)] = []
-    signals: Annotated[list[SignalFromNode], Field(max_length=MAX_SIGNALS)] = []
+    store: list[StoreChange] = Field(default_factory=list, max_length=MAX_STORE)
+    signals: list[SignalFromNode] = Field(default_factory=list, max_length=MAX_SIGNALS)
 
     def effects(self) -> Effects:
         """For the engine."""

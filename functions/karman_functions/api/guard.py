@@ -26,9 +26,9 @@ async def guard(event: APIGatewayProxyEventV2, context: dict[str, Any], access: 
     Raises:
         RateLimited, Unauthorized, Forbidden, NotFound, UnsupportedMediaType, InvalidRequest: see each.
     """
-    if access.scope is not None:
+    if access.scopes:
         principal = await _authenticate(event)
-        _authorize(principal, context["_route_args"].get("namespace", ""), access.scope)
+        _authorize(principal, context["_route_args"].get("namespace", ""), access.scopes)
     route = context["_route"]
     if route.dependant.body_params:
         _check_media_type(event)
@@ -53,10 +53,11 @@ async def _authenticate(event: APIGatewayProxyEventV2) -> Principal:
     return current.principal
 
 
-def _authorize(principal: Principal, namespace: str, scope: Scope) -> None:
+def _authorize(principal: Principal, namespace: str, scopes: tuple[Scope, ...]) -> None:
     """Raises Forbidden, in the same words whatever exists; NotFound for the admin key and no namespace's name."""
-    if not principal.may(namespace, scope):
-        raise Forbidden(f"The API key does not allow this: it takes scope '{scope}' in this namespace.")
+    if not any(principal.may(namespace, scope) for scope in scopes):
+        wanted = " or ".join(f"'{scope}'" for scope in scopes)
+        raise Forbidden(f"The API key does not allow this: it takes scope {wanted} in this namespace.")
     if not re.fullmatch(NAME_PATTERN.rstrip("$"), namespace):
         raise NotFound("There is no such namespace.")
 

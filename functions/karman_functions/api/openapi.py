@@ -19,7 +19,7 @@ _VERSION = "1.0.0"
 """Of the API, not of the package: it changes when the API does."""
 
 _DESCRIPTION = """\
-Karman's API. Send a key in `x-api-key`; each operation's `x-karman-scope` says which scope the key needs.
+Karman's API. Send a key in `x-api-key`; each operation's `x-karman-scopes` says which scopes allow it.
 
 A body is JSON, and unknown fields and parameters are refused. What fails is answered as `application/problem+json`,
 whose `code` is stable. Every answer has an `x-request-id`. Lists go on at `cursor`, until it is null."""

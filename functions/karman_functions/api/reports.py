@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field, StrictBool
 
 from karman_core.domain.definition import JSON, Name
@@ -25,13 +23,13 @@ class ErrorReport(Leased):
     message: LongText = ""
     traceback: LongText = ""
     retry: StrictBool = True
-    bases: Annotated[list[Text], Field(max_length=100)] = []
+    bases: list[Text] = Field(default_factory=list, max_length=100)
 
 
 class PruneReport(Effective):
     """The branch ends here; the data is kept."""
 
-    data: dict[str, JSON] = {}
+    data: dict[str, JSON] = Field(default_factory=dict)
 
 
 class RequeueReport(Effective):

@@ -13,25 +13,22 @@ from karman_core.engine.access import Scope
 
 PREFIX = "/v1"
 IN_NAMESPACE = f"{PREFIX}/namespaces/<namespace>"
-_EXTENSION = "x-karman-scope"
-_PUBLIC = "public"
+_EXTENSION = "x-karman-scopes"
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a route asks of a key; None for a public route."""
+    """What a route asks for: a key with one of the scopes; none for a public route."""
 
-    scope: Scope | None
+    scopes: tuple[Scope, ...]
 
 
 def access_of(route: Route) -> Access | None:
     """What a route asks for. None for the route that stands for there being none."""
-    scope = (route.openapi_extensions or {}).get(_EXTENSION)
-    if scope is None:
-        return None
-    return Access(None if scope == _PUBLIC else Scope(scope))
+    scopes = (route.openapi_extensions or {}).get(_EXTENSION)
+    return None if scopes is None else Access(tuple(map(Scope, scopes)))
 
 
 class Resource:
@@ -43,16 +40,18 @@ class Resource:
 
     def public(self, method: str, path: str) -> Callable[[Handler], Handler]:
         """A route that needs no key; the path follows the version."""
-        return self._route(method, f"{PREFIX}{path}", None, 200)
+        return self._route(method, f"{PREFIX}{path}", (), 200)
 
     def route(
-        self, method: str, path: str, scope: Scope, *, status: int = 200
+        self, method: str, path: str, *scopes: Scope, status: int = 200
     ) -> Callable[[Handler], Handler]:
-        """A route of a namespace that needs a key of a scope; the path follows the namespace."""
-        return self._route(method, f"{IN_NAMESPACE}{path}", scope, status)
+        """A route of a namespace that needs a key with one of the scopes; the path follows the namespace."""
+        if not scopes:
+            raise ValueError(f"{method} {path} does not say who may take it.")
+        return self._route(method, f"{IN_NAMESPACE}{path}", scopes, status)
 
     def _route(
-        self, method: str, path: str, scope: Scope | None, status: int
+        self, method: str, path: str, scopes: tuple[Scope, ...], status: int
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             summary, _, description = (inspect.getdoc(handler) or "").partition("\n\n")
@@ -64,8 +63,8 @@ class Resource:
                 response_description="Done.",
                 tags=[self._tag],
                 operation_id=handler.__name__,
-                security=[{"api_key": []}] if scope else None,
-                openapi_extensions={_EXTENSION: scope.value if scope else _PUBLIC},
+                security=[{"api_key": []}] if scopes else None,
+                openapi_extensions={_EXTENSION: [scope.value for scope in scopes]},
                 status_code=status,
             )
             return decorate(handler)

@@ -49,6 +49,7 @@ def exosphere_application(
         Inspector.over(backend, clock, entropy, engine.settings),
         Directory(backend.table, clock),
         clock,
+        entropy,
         settings or ExosphereSettings(),
     )
     return ExosphereApplication(base.services, tools, cors_origins=cors_origins)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from karman_core.engine import Engine
 from karman_core.engine.access import Principal, Scope
 from karman_core.engine.inspecting import Inspector
-from karman_core.ports.system import Clock
+from karman_core.ports.system import Clock, Entropy
 from karman_functions.exosphere.directory import Directory
 from karman_functions.exosphere.settings import ExosphereSettings
 
@@ -30,6 +30,7 @@ class Tools:
     inspector: Inspector
     directory: Directory
     clock: Clock
+    entropy: Entropy
     settings: ExosphereSettings
 
 

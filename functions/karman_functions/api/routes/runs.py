@@ -100,7 +100,7 @@ async def list_states(
     )
 
 
-@resource.route("GET", "/runs/<run_id>/store", Scope.READ)
+@resource.route("GET", "/runs/<run_id>/store", Scope.READ, Scope.WORKER)
 async def read_store(namespace: Namespace, run_id: RunId) -> StoreValues:
     """The run's store, defaults included."""
     return StoreValues(await engine().read_store(namespace, run_id))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from karman_core.domain.errors import NotFound
 from karman_core.domain.outcome import Errored, Outcome, Pruned, Requeued, Succeeded
-from karman_core.domain.transitions import StateStatus
+from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine.access import Scope
 from karman_core.engine.inspecting import Found
 from karman_core.engine.views import Report, Work
@@ -73,18 +74,10 @@ async def retry_state(call: Call, body: StateToRetry) -> dict[str, Any]:
     """Run an errored state again, and what follows from it, once its run has failed."""
     state_id = state_id_of(call.path["state_id"])
     found = await _found(call, state_id)
-    if found.status is not StateStatus.FAILED:
-        raise Failed(409, "Only an errored state can be retried")
-    view = await call.engine.get_run(call.namespace, found.header.run.run_id)
-    if view.status != "FAILED":
-        raise Failed(409, "A state can be retried once its run has ended; other branches go on")
-    if not await call.tools.inspector.failed_alone(found):
-        raise Failed(
-            409, "Other states have failed in this run; retry the run, through /v1, to retry them all"
-        )
+    await _check_retriable(call, found)
     if not await call.tools.directory.claim_retry(call.namespace, state_id, body.fanout_id):
         raise Failed(409, "Duplicate retry state detected")
-    await call.engine.retry(call.namespace, view.run_id)
+    await call.engine.retry(call.namespace, found.header.run.run_id)
     return {"id": state_id, "status": "CREATED"}
 
 
@@ -99,21 +92,24 @@ async def read_secrets(call: Call) -> dict[str, Any]:
 
 
 async def _lease(call: Call, body: StatesToEnqueue) -> list[Work]:
-    """Up to as many as are asked for; the engine gives what it finds first."""
+    """Up to as many as are asked for. Each time another node comes first, so that none waits behind a long queue."""
     wanted = min(body.batch_size, call.tools.settings.max_batch)
+    names = sorted(set(body.nodes))
+    first = int(call.tools.entropy.uniform() * len(names))
     work: list[Work] = []
-    while len(work) < wanted:
-        more = await call.engine.poll(
-            call.namespace,
-            body.nodes,
-            limit=wanted - len(work),
-            wait_seconds=0.0 if work else call.tools.settings.linger_seconds,
-            lease_seconds=call.tools.settings.lease_seconds,
-        )
-        if not more:
-            break
-        work += more
+    for name in (*names[first:], *names[:first]):
+        while len(work) < wanted and (more := await _poll(call, [name], wanted - len(work))):
+            work += more
+    if not work and wanted > 0:
+        return await _poll(call, names, wanted, call.tools.settings.linger_seconds)
     return work
+
+
+async def _poll(call: Call, names: Sequence[str], limit: int, wait_seconds: float = 0.0) -> list[Work]:
+    lease_seconds = call.tools.settings.lease_seconds
+    return await call.engine.poll(
+        call.namespace, names, limit=limit, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+    )
 
 
 def _leased(work: Work, now_ms: int) -> dict[str, Any]:
@@ -141,3 +137,17 @@ async def _found(call: Call, state_id: str) -> Found:
         return await call.tools.inspector.find(call.namespace, state_id)
     except NotFound as error:
         raise Failed(404, "State not found") from error
+
+
+async def _check_retriable(call: Call, found: Found) -> None:
+    """Raises Failed: 409. The engine runs all failed states of a run again, so there may be no other one."""
+    if found.status is not StateStatus.FAILED:
+        raise Failed(409, "Only an errored state can be retried")
+    if found.header.status is not RunStatus.FAILED:
+        raise Failed(
+            409, "A state can be retried once its run has failed; this one goes on, or has made up for it"
+        )
+    if not await call.tools.inspector.failed_alone(found):
+        raise Failed(
+            409, "Other states have failed in this run; retry the run, through /v1, to retry them all"
+        )

@@ -1,0 +1,1 @@
+"""The client of Karman's HTTP API, and the worker that uses it."""
