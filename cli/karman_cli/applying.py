@@ -1,21 +1,18 @@
-"""`karman apply`: stores a graph, and says first how it differs from what is stored."""
+"""`karman apply`: how a graph differs from what is stored."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from karman._internal.texts import to_yaml
-from karman_cli.registering import put_valid
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.errors import InvalidGraph, NotFound
 
 if TYPE_CHECKING:
     from karman_core.engine import Engine
     from karman_core.engine.views import GraphView
-    from karman_runtime.composition import Assembly
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +38,6 @@ async def difference(engine: Engine, namespace: str, definition: GraphDefinition
         before, _text(definition), f"{name} v{version}", f"{name} v{version + 1}", lineterm=""
     )
     return Difference(stored.version if stored is not None else None, tuple(lines))
-
-
-async def store(
-    assembly: Assembly, namespace: str, definition: GraphDefinition, secrets: Mapping[str, str]
-) -> GraphView:
-    """Store it, as the next version if it differs. Raises InvalidGraph, InvalidInput."""
-    return await put_valid(assembly, namespace, definition, secrets)
 
 
 async def _stored(engine: Engine, namespace: str, name: str) -> GraphView | None:

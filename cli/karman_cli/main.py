@@ -49,7 +49,12 @@ for command in COMMANDS:
     app.command()(command)
 for graph_command in (graph.validate, graph.draw, graph.show):
     graph_app.command()(graph_command)
-for name, key_command in keys.COMMANDS.items():
+for name, key_command in (
+    ("list", keys.list_keys),
+    ("create", keys.create_key),
+    ("rotate", keys.rotate_key),
+    ("revoke", keys.revoke_key),
+):
     keys_app.command(name)(key_command)
 app.add_typer(graph_app, name="graph")
 app.add_typer(keys_app, name="keys")

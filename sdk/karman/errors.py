@@ -3,10 +3,12 @@
 The tree of `karman_core.domain.errors`, to which the SDK adds:
 
     KarmanError
-    └── InvalidRequest
-        ├── InvalidGraph
-        │   └── UnknownReference     a reference to an output field that the node does not have
-        └── InvalidNode              a node class or function that cannot be a node
+    ├── InvalidRequest
+    │   ├── InvalidGraph
+    │   │   └── UnknownReference     a reference to an output field that the node does not have
+    │   └── InvalidNode              a node class or function that cannot be a node
+    ├── StillRunning                 a run had not ended when the time to wait for it was over
+    └── UnexpectedAnswer             an answer over HTTP that is none of Karman's
 
     Exception
     └── NonRetryable                 raised by nodes: trying again cannot help
@@ -16,10 +18,13 @@ Signals (`Prune`, `RequeueAfter`, `WaitFor`) are outcomes, not errors; they are 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from karman_core.domain.errors import (
     BackendError,
     ConditionFailed,
     Conflict,
+    Forbidden,
     InvalidGraph,
     InvalidInput,
     InvalidRequest,
@@ -29,16 +34,22 @@ from karman_core.domain.errors import (
     NotFound,
     PayloadTooLarge,
     Problem,
+    RateLimited,
     Throttled,
     TransactionConflict,
     TransactionFailed,
+    Unauthorized,
     Unavailable,
 )
+
+if TYPE_CHECKING:
+    from karman_core.engine.views import RunView  # at run time it would bring the engine along
 
 __all__ = [
     "BackendError",
     "ConditionFailed",
     "Conflict",
+    "Forbidden",
     "InvalidGraph",
     "InvalidInput",
     "InvalidNode",
@@ -50,10 +61,14 @@ __all__ = [
     "NotFound",
     "PayloadTooLarge",
     "Problem",
+    "RateLimited",
+    "StillRunning",
     "Throttled",
     "TransactionConflict",
     "TransactionFailed",
+    "Unauthorized",
     "Unavailable",
+    "UnexpectedAnswer",
     "UnknownReference",
 ]
 
@@ -71,6 +86,24 @@ class UnknownReference(InvalidGraph, AttributeError):
     """
 
     code = "unknown_output"
+
+
+class StillRunning(KarmanError):
+    """A run had not ended when the time to wait for it was over; it goes on. `run` is as it stood."""
+
+    code = "still_running"
+    status = 408
+
+    def __init__(self, message: str, run: RunView) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class UnexpectedAnswer(KarmanError):
+    """An answer over HTTP that is none of Karman's: another service, a proxy, or a version that does not fit."""
+
+    code = "unexpected_answer"
+    status = 502
 
 
 class NonRetryable(Exception):

@@ -51,8 +51,14 @@ def test_requests_of_one_instance(instance: module.Instance) -> None:
     )
     listed = module.handler(event("GET", f"{base}/nodes"), None)
     refused = module.handler(event("GET", f"{base}/nodes", key="karman.ns.id.secret"), None)
+    exosphere = module.handler(event("GET", f"/v0/namespace/{NS}/nodes/"), None)
 
-    assert [answer["statusCode"] for answer in (registered, listed, refused)] == [200, 200, 401]
+    assert [answer["statusCode"] for answer in (registered, listed, refused, exosphere)] == [
+        200,
+        200,
+        401,
+        200,
+    ]
     assert '"name":"a"' in listed["body"]
     assert services.limits.requests_per_second is None
 

@@ -31,10 +31,10 @@ def apply(
 
     Nodes it uses must be known: those of a worker that runs or ran on the database.
     """
-    from karman_cli.applying import difference, store
+    from karman_cli.applying import difference
     from karman_cli.graph_targets import load_graph
     from karman_cli.output import print_document
-    from karman_cli.registering import check_secrets_used
+    from karman_cli.registering import check_secrets_used, put_valid
     from karman_cli.session import with_assembly
     from karman_cli.values import secret_values
 
@@ -46,7 +46,7 @@ def apply(
         found = await difference(assembly.engine, name, definition)
         if not as_json:
             _show(definition.name, found)
-        return found, None if dry_run else await store(assembly, name, definition, secrets)
+        return found, None if dry_run else await put_valid(assembly, name, definition, secrets)
 
     found, view = with_assembly(db, namespace, act)
     if as_json:

@@ -109,9 +109,6 @@ def revoke_key(
         note(f"key {key} is revoked")
 
 
-COMMANDS = {"list": list_keys, "create": create_key, "rotate": rotate_key, "revoke": revoke_key}
-
-
 def _with_keys(
     db: Path | None, namespace: str | None, action: Callable[[AccessKeys, str], Awaitable[T]]
 ) -> T:

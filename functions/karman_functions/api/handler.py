@@ -15,8 +15,9 @@ from typing import Any
 from karman_core.backends.aws import AwsBackend
 from karman_core.backends.system import SystemClock, SystemEntropy
 from karman_core.engine import Engine
-from karman_functions.api.app import Application, application
+from karman_functions.api.app import Application
 from karman_functions.api.limits import Limits
+from karman_functions.exosphere import exosphere_application
 from karman_functions.settings import Settings, load_settings
 
 ANSWER_BYTES = 5_500_000
@@ -36,10 +37,10 @@ class Instance:
 
 
 def compose(settings: Settings) -> Instance:
-    """The API over the AWS backend."""
+    """The API, and Exosphere's beside it, over the AWS backend."""
     clock, entropy = SystemClock(), SystemEntropy()
     backend = AwsBackend.open(settings.aws(), clock=clock, entropy=entropy)
-    app = application(
+    app = exosphere_application(
         backend,
         Engine(backend, clock=clock, entropy=entropy),
         clock=clock,

@@ -103,4 +103,5 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise Conflict(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
+        reason = str(error.strerror).partition(" (")[0]
+        raise Conflict(f"Cannot listen on {host}, port {port}: {reason}.") from error

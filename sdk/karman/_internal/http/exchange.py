@@ -11,12 +11,17 @@ import httpx
 from karman._internal.http.calls import Call, T
 from karman._internal.http.configuration import Configuration
 from karman._internal.http.failures import Attempts, Backoff
-from karman.errors import InvalidInput, KarmanError
+from karman.errors import InvalidInput, StillRunning
 from karman_core.backends.system import SystemEntropy
 from karman_core.engine.views import RunView
 from karman_core.ports.system import Entropy
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 20.0
+"""Of a long poll, as the server has it."""
+
+PROGRESS_SECONDS = 1.0
+"""How often somebody who wants to see progress asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +56,6 @@ class Exchange:
     def attempts(self, call: Call[T]) -> Attempts:
         """The tries of a call."""
         return Attempts(self.backoff, self.entropy, idempotent=call.idempotent)
-
-
-class StillRunning(KarmanError):
-    """A run had not ended when the time to wait for it was over; it goes on. `run` is as it stood."""
-
-    code = "still_running"
-    status = 408
-
-    def __init__(self, message: str, run: RunView) -> None:
-        super().__init__(message)
-        self.run = run
 
 
 class Watch:
@@ -99,10 +93,6 @@ class Watch:
                 f"Run '{run.run_id}' is {run.status} after {self._timeout_seconds:g} s; it goes on.", run
             )
         return False
-
-
-LONGEST_WAIT_SECONDS = 20.0
-PROGRESS_SECONDS = 1.0
 
 
 def _encoded(call: Call[T]) -> bytes:

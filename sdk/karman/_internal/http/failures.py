@@ -27,6 +27,7 @@ from karman.errors import (
     PayloadTooLarge,
     Problem,
     RateLimited,
+    StillRunning,
     TransactionFailed,
     Unauthorized,
     Unavailable,
@@ -190,7 +191,7 @@ def _by_status(status: int) -> type[KarmanError]:
 @cache
 def _by_code() -> dict[str, type[KarmanError]]:
     found = [vars(errors)[name] for name in errors.__all__]
-    return {cls.code: cls for cls in found if issubclass(cls, KarmanError) and "code" in vars(cls)}
+    return {cls.code: cls for cls in found if issubclass(cls, KarmanError) and "code" in vars(cls) and cls is not StillRunning}
 
 
 def _described(response: httpx.Response) -> str:

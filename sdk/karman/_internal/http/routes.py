@@ -28,10 +28,6 @@ from karman_core.domain.definition import JSON, GraphDefinition, RegisteredNode
 from karman_core.engine.access import IssuedKey, KeyView, Scope
 from karman_core.engine.views import GraphView, RunView, Started, StateView
 
-MAX_WAIT_SECONDS = 20
-"""Of a long poll."""
-
-
 class HasName(Protocol):
     """What has a graph's name: the builder's graph, or a definition."""
 
@@ -42,7 +38,6 @@ class HasName(Protocol):
 class HasDefinition(Protocol):
     """The builder's graph."""
 
-    @property
     def definition(self) -> GraphDefinition: ...
 
 
@@ -207,7 +202,7 @@ def _definition(graph: GraphLike) -> tuple[str, dict[str, JSON]]:
         if not isinstance(name, str):
             raise InvalidInput("The definition has no name.")
         return name, dict(graph)
-    definition = graph if isinstance(graph, GraphDefinition) else graph.definition
+    definition = graph if isinstance(graph, GraphDefinition) else graph.definition()
     return definition.name, definition.model_dump(mode="json")
 
 
