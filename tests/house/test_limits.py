@@ -22,7 +22,9 @@ REGISTRIES = (
     ("deb", "debian", "org"),
 )
 # The API has a route `/work/poll`.
-MACHINE = re.compile("|".join([*(r"\.".join(host) for host in REGISTRIES), r"/(work/(?!poll\b)|root/)[a-z.]"]))
+MACHINE = re.compile(
+    "|".join([*(r"\.".join(host) for host in REGISTRIES), r"/(work/(?!poll\b)|root/)[a-z.]"])
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
