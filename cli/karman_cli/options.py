@@ -82,7 +82,7 @@ OptionalTarget = Annotated[
 ]
 OptionalModules = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[MODULE]...", help="Python files, modules, or YAML or JSON graphs."),
+    typer.Argument(metavar="MODULE", help="Python files, modules, or YAML or JSON graphs."),
 ]
 RunDb = Annotated[
     Path | None,

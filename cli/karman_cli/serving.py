@@ -8,9 +8,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from karman_cli.output import note
+from karman_cli.turns import InTurns
 from karman_core.domain.errors import Conflict, InvalidRequest
 from karman_runtime.composition import Assembly
 from karman_runtime.settings import Settings
@@ -70,7 +71,7 @@ def _application(assembly: Assembly, admin_key: str | None) -> Application:
             f"The server needs a package that is not installed ({error.name}): pip install 'karman[server]'; "
             "or --no-server for workers alone."
         ) from error
-    return exosphere_application(
+    application = exosphere_application(
         assembly.backend,
         assembly.engine,
         clock=assembly.clock,
@@ -79,6 +80,7 @@ def _application(assembly: Assembly, admin_key: str | None) -> Application:
         # One machine, one user: a rate would only stand in the way of load tests. Guessing keys stays limited.
         limits=Limits(requests_per_second=None),
     )
+    return cast("Application", InTurns(application))  # it has all that the server asks of one
 
 
 def _raise_conflict(serving: asyncio.Task[None]) -> None:

@@ -34,6 +34,7 @@ class Sources:
         self._files = {Path(target).resolve() for target in targets if is_graph_file(target)}
         self._roots = {search_folder(target) for target in targets}
         self._folders: set[Path] = set()
+        self._known: dict[str, bool] = {}
 
     def stamps(self) -> Stamps:
         """What the files are like now."""
@@ -65,10 +66,15 @@ class Sources:
         file = getattr(module, "__file__", None)
         if name == "__main__" or (file is not None and not file.endswith(".py")):
             return False  # what is compiled cannot be loaded twice
-        places = [Path(file)] if file is not None else _folders(module)
-        return any(place.is_relative_to(root) for place in places for root in self._roots) and all(
-            is_users(str(place)) for place in places
-        )
+        places = [file] if file is not None else list(getattr(module, "__path__", ()))
+        return bool(places) and all(map(self._is_place, places))
+
+    def _is_place(self, place: str) -> bool:
+        """Whether what is there is the user's and can have been imported for the targets."""
+        if place not in self._known:
+            below = any(Path(place).is_relative_to(root) for root in self._roots)
+            self._known[place] = below and is_users(place)
+        return self._known[place]
 
 
 @contextmanager

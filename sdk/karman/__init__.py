@@ -17,9 +17,13 @@
     graph.add(Greet, "greet")
 
 Nodes are written here, graphs built here; `karman.testing` runs them in a test, `karman.errors` has all errors.
+`Client` and `AsyncClient` speak to a server, `Runtime` works for one; these are imported when they are first used.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from karman import errors
 from karman._internal.context import Context
@@ -36,8 +40,13 @@ from karman.errors import InvalidGraph, InvalidInput, InvalidNode, KarmanError, 
 from karman_core.domain.definition import GraphDefinition, Overlap, RetryPolicy, RetryStrategy, UniteStrategy
 from karman_core.domain.outcome import Resumption
 
+if TYPE_CHECKING:
+    from karman.client import AsyncClient, Client, Runtime
+
 __all__ = [
+    "AsyncClient",
     "Cancelled",
+    "Client",
     "Context",
     "Duration",
     "FunctionNode",
@@ -60,6 +69,7 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "RetryStrategy",
+    "Runtime",
     "Store",
     "UniteStrategy",
     "Unites",
@@ -68,3 +78,10 @@ __all__ = [
     "load_graph",
     "node",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The client and what it needs (HTTP, the engine's views), for those who use it: nodes start without."""
+    if name in {"AsyncClient", "Client", "Runtime"}:
+        return getattr(import_module("karman.client"), name)
+    raise AttributeError(f"module 'karman' has no attribute '{name}'")

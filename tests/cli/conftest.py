@@ -1,6 +1,7 @@
 """Each test of the command line has an empty working folder, and leaves nothing behind in the process."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in ("KARMAN_DB", "KARMAN_NAMESPACE", "KARMAN_DEBUG", "KARMAN_RUNTIME", "KARMAN_LOG_LEVEL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("KARMAN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KARMAN_PORT", "0")  # tests run side by side
     monkeypatch.setenv("COLUMNS", "200")
     modules, handlers, level = set(sys.modules), list(logging.root.handlers), logging.root.level
     yield tmp_path

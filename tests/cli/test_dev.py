@@ -2,25 +2,11 @@
 
 import json
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.cli.command_line import GREETING, SUMS, Output, finish, karman, start, wait_for_line, write
-
-
-@contextmanager
-def dev(*arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """A development server that is ready."""
-    process = start("dev", *arguments, **env)
-    try:
-        wait_for_line(process, "ready: ")
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+from tests.cli.development import dev
 
 
 def test_what_is_triggered_is_worked_on() -> None:
@@ -44,7 +30,9 @@ def test_one_line_says_that_it_is_ready_and_it_stops_when_asked() -> None:
     process.send_signal(signal.SIGTERM)
     output = finish(process)
 
-    assert line == "ready: 1 nodes, graphs greeting, database new/runs.db; Ctrl-C stops\n"
+    url, rest = line.removeprefix("ready: ").split(", ", 1)
+    assert url.startswith("http://127.0.0.1:")
+    assert rest == "1 nodes, graphs greeting, database new/runs.db; Ctrl-C stops\n"
     assert output.code == 0
     assert output.out == ""
 
@@ -69,7 +57,10 @@ def test_with_json_being_ready_is_a_document() -> None:
     process.send_signal(signal.SIGINT)
     finish(process)
 
-    assert json.loads("".join(lines)) == {
+    document = json.loads("".join(lines))
+    assert document.pop("url").startswith("http://127.0.0.1:")
+    assert len(document.pop("api_key")) == 26
+    assert document == {
         "ready": True,
         "database": "runs.db",
         "nodes": ["greet"],
@@ -120,7 +111,8 @@ def test_two_processes_with_different_code_share_a_database() -> None:
         ),
         (["greeting.py", "--secret", "x=1"], "No node reads the secret x"),
         (["wrong.py"], "Graph 'sums' is not valid."),
-        ([], "Missing argument 'MODULE...'"),
+        (["--no-server"], "--no-server leaves nothing to do without a module"),
+        (["greeting.py", "--port", "70000"], "Invalid value for '--port'"),
     ],
 )
 def test_what_cannot_be_served_is_said(arguments: list[str], message: str) -> None:

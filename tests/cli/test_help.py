@@ -11,6 +11,7 @@ from tests.cli.command_line import karman, start
 COMMANDS = [
     "run",
     "dev",
+    "apply",
     "trigger",
     "runs",
     "show",
@@ -19,11 +20,15 @@ COMMANDS = [
     "pause",
     "resume",
     "retry",
+    "triggers",
     "version",
 ]
 
 
-@pytest.mark.parametrize("command", [[], *[[name] for name in COMMANDS], ["graph"], ["graph", "draw"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], *[[name] for name in COMMANDS], ["graph"], ["graph", "draw"], ["keys"], ["keys", "create"]],
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     output = karman(*command, "--help")
 
@@ -34,7 +39,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 def test_the_help_names_every_command() -> None:
     text = karman("--help").out
 
-    assert all(f" {name} " in text for name in [*COMMANDS, "graph"])
+    assert all(f" {name} " in text for name in [*COMMANDS, "graph", "keys"])
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -42,3 +42,17 @@ def test_it_reads_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch
     assert load_settings().db == Path("here.db")
     assert environment_variable("API_KEY") == "hush"
     assert environment_variable("API_KEY_OF_NOBODY") is None
+
+
+def test_where_the_api_is_served() -> None:
+    settings = load_settings({"KARMAN_HOST": "::1", "KARMAN_PORT": "8800", "KARMAN_API_KEY": "hush"})
+
+    assert (settings.host, settings.port) == ("::1", 8800)
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "hush"
+    assert "hush" not in repr(settings)
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    with pytest.raises(InvalidRequest, match="KARMAN_PORT"):
+        load_settings({"KARMAN_PORT": "70000"})

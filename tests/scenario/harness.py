@@ -279,6 +279,12 @@ class World:
             connection.execute("DELETE FROM messages")
             connection.execute("DELETE FROM timers")
 
+    async def lose_messages_of_kind(self, *kinds: str) -> None:
+        """Lose the commands of some kinds."""
+        with self.backend.database.write() as connection:
+            for kind in kinds:
+                connection.execute("DELETE FROM messages WHERE body LIKE ?", (f'{{"karman":1,"k":"{kind}"%',))
+
     async def send_body(self, body: str, queue: str = HOME) -> None:
         """Put a message on a queue."""
         await self.backend.queue.send(queue, [Outgoing(body)])

@@ -8,6 +8,7 @@ from karman_core.domain.errors import Conflict, NotFound
 from karman_core.domain.message_bodies import decode
 from karman_core.domain.messages import Advance, CommandKind
 from karman_core.domain.outcome import Awaiting, Requeued
+from karman_core.engine import keys
 from karman_core.ports.executor import Execution
 from tests.scenario.faults import once
 from tests.scenario.groups import DEEP
@@ -79,6 +80,11 @@ async def test_work_that_is_parked_while_the_run_is_resumed_is_not_lost(when: st
 
         async def resume() -> None:
             await w.engine.resume(NS, run_id)
+            for message in await w.backend.queue.receive(
+                HOME
+            ):  # the command too, which would send it once more
+                await w.process(message)
+                await w.backend.queue.delete(HOME, [message.receipt])
 
         interruptions = w.faults.before if when == "before" else w.faults.after
         once(interruptions, "table.put", resume, where=lambda call: "park" in call.arguments[0]["pk"])
@@ -122,6 +128,24 @@ async def test_a_pause_that_is_delivered_again_does_not_undo_a_resume() -> None:
         await w.engine.resume(NS, run_id)
         await w.work()
         await w.process(pause, again=True)
+        await w.drive()
+        assert (await check(w, run_id)).status == "SUCCEEDED"
+
+
+async def test_the_flag_of_a_pause_that_is_written_after_a_resume_does_not_count() -> None:
+    async with world({"a": give(), "b": give(x=1)}) as w:
+        await w.define(node("a", "b"), node("b"))
+        run_id = await w.start()
+
+        async def resume() -> None:
+            await w.api().resume(NS, run_id)
+            await w.lose_messages_of_kind("pause", "resume")
+
+        control = keys.control(NS, run_id)
+        once(w.faults.before, "table.update", resume, where=lambda call: call.arguments[0] == control)
+        await w.engine.pause(NS, run_id)
+        w.restart()
+        w.clock.advance(5)
         await w.drive()
         assert (await check(w, run_id)).status == "SUCCEEDED"
 

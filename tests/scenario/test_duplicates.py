@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.harness import World
+from karman_core.domain.outcome import Requeued
+from karman_core.ports.executor import Execution
+from tests.scenario.faults import Call, Crashed
+from tests.scenario.harness import World, node, world
+from tests.scenario.invariants import check
+from tests.scenario.nodes import Answer, count_to, give_inputs, one_by_one
 from tests.scenario.references import REFERENCES, Journal, Reference, run_through, told
 
 NAMES = [name for name in REFERENCES if name != "paused"]
@@ -103,3 +108,48 @@ async def test_leases_end_while_the_work_goes_on(name: str, seed: int) -> None:
     run_id = await run_through(w, reference, work)
     await same(w, reference, run_id, journal)
     w.backend.close()
+
+
+async def test_a_duplicate_of_a_branch_that_was_not_last_does_not_fire_the_unite_again() -> None:
+    async with world({"a": count_to(3), "b": give_inputs, "u": give_inputs}) as w:
+
+        def die(_: Execution) -> Answer:
+            raise Crashed
+
+        w.executor.scripts["u"] = die
+        await w.define(
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", unites="a", xs="${{ b.outputs.x }}"),
+        )
+        run_id = await w.start()
+        await w.work()
+        await w.work()
+        assert w.executor.executed == {"a": 1, "b": 3, "u": 1}
+        w.executor.scripts["u"] = give_inputs
+        for _, body in w.bodies[1:3]:
+            await w.send_body(body)
+            await w.process(await w.take(), again=True)
+        assert w.executor.executed["u"] == 1
+        await w.drive()
+        assert (await check(w, run_id)).result == {"xs": [0, 1, 2]}
+
+
+async def test_a_message_of_a_turn_long_past_sends_nothing() -> None:
+    async with world({"a": one_by_one(Requeued(1000), Requeued(1000), {"x": 1}), "b": give_inputs}) as w:
+        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+        run_id = await w.start()
+        await w.drive()
+        sent: list[Call] = []
+
+        async def note(call: Call) -> None:
+            if call.name in {"queue.send", "timers.set"}:
+                sent.append(call)
+
+        w.faults.before.append(note)
+        await w.send_body(w.bodies[0][1])
+        await w.process(await w.take(), again=True)
+        assert sent == []
+        assert w.executor.executed == {"a": 3, "b": 1}
+        await w.lose_messages()
+        await check(w, run_id)

@@ -131,3 +131,27 @@ async def test_a_run_that_failed_while_it_was_paused_goes_on_when_it_is_retried(
         run = await w.finish()
         assert run.status == "FAILED"
         assert (await retry(w, run.run_id)).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("width", [1, 3])
+async def test_late_messages_of_an_earlier_epoch_do_not_end_the_run(width: int) -> None:
+    async with world({"a": count_to(width), "b": broken_until(1), "c": give_inputs, "u": give_inputs}) as w:
+        await w.define(
+            node("a", "b"),
+            node("b", "c", x="${{ a.outputs.x }}"),
+            node("c", "u", y="${{ b.outputs.y }}"),
+            node("u", unites="a", ys="${{ c.outputs.y }}"),
+        )
+        run = await w.finish()
+        assert run.status == "FAILED"
+        late = list(w.bodies)
+        await w.engine.retry(NS, run.run_id)
+        held = await w.backend.queue.receive("ns/rt", lease_seconds=600)
+        for _, body in late:
+            await w.send_body(body)
+        while await w.work():  # the messages of the first epoch overtake those of the second
+            assert (await w.view(run.run_id)).status == "RUNNING"
+        assert held
+        await w.drive()
+        run = await check(w, run.run_id)
+        assert (run.status, run.result) == ("SUCCEEDED", {"ys": list(range(width))})

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from karman_core.domain.outcome import Awaiting, Errored, Requeued
+from karman_core.engine import keys
 from karman_core.ports.executor import Execution
 from tests.scenario.faults import Call, Crashed
 from tests.scenario.groups import DEEP, group_nodes, group_scripts
@@ -279,3 +280,38 @@ async def test_totals_are_exact_when_a_second_epoch_is_swept_while_it_waits(widt
         await w.drive()
         assert (await check(w, run.run_id)).result == {"x": 1}
         assert w.executor.executed == {"a": 1, "b": width, "u": 1, "c": 3}
+
+
+async def test_a_run_whose_record_cannot_be_read_does_not_keep_others_from_being_swept() -> None:
+    async with world({"a": give(x=1)}) as w:
+        await w.define(node("a"))
+        broken, fine = await w.start(), await w.start()
+        await w.lose_messages()
+        key = keys.state(NS, broken, (), 0)
+        await w.backend.table.put({"pk": key.pk, "sk": key.sk, "nonsense": 1})
+        w.clock.advance(2 * HOURS)
+        report = await w.engine.sweep()
+        assert (report.looked_at, report.failed, report.redriven) == (2, 1, 1)
+        await w.drive()
+        assert (await check(w, fine)).status == "SUCCEEDED"
+
+
+async def test_a_lost_branch_is_found_while_another_one_has_a_far_date() -> None:
+    async with world({"a": count_to(2), "b": give_inputs}) as w:
+        w.executor.scripts["b"] = lambda e: (
+            Requeued(10 * 24 * HOURS * 1000) if e.inputs["x"] == 0 and e.turn == 0 else {"y": e.inputs["x"]}
+        )
+        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+        run_id = await w.start()
+        await w.work()
+        first, second = await w.backend.queue.receive("ns/rt")
+        await w.process(first)
+        await w.backend.queue.delete("ns/rt", [first.receipt, second.receipt])
+        for _ in range(3):
+            w.clock.advance(HOURS)
+            await w.engine.sweep()
+            await w.work()
+        assert w.executor.executed["b"] == 2
+        assert [s.status for s in await w.states(run_id)] == ["SUCCEEDED", "QUEUED", "SUCCEEDED"]
+        await w.drive()
+        assert (await check(w, run_id)).status == "SUCCEEDED"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from karman_core.domain.definition import RegisteredNode
 from karman_core.domain.errors import Conflict, InvalidGraph, InvalidInput, NotFound, PayloadTooLarge
-from karman_core.domain.outcome import Awaiting
+from karman_core.domain.outcome import Awaiting, Requeued
 from karman_core.engine import EngineSettings
 from karman_core.ports.timers import Schedule
 from tests.scenario.clock import START_MS
@@ -143,6 +144,19 @@ async def test_what_cannot_work_is_refused_and_nothing_begins() -> None:
             await w.start("bad")
         assert w.messages_left() == 0
         assert (await w.engine.list_runs(NS)).runs == ()
+
+
+@pytest.mark.parametrize("character", ["x", "é", "語", "😀", '"', "\\"])
+async def test_inputs_up_to_the_limit_are_taken_whatever_they_are_written_in(character: str) -> None:
+    size = len(json.dumps(character, ensure_ascii=False).encode()) - 2
+    count = 262_000 // size
+    async with world({"a": lambda e: {"n": len(e.inputs["x"])} if e.turn else Requeued(1000)}) as w:
+        await w.define(node("a"))
+        run = await w.finish(inputs={"x": character * count})
+        assert run.result == {"n": count}
+        with pytest.raises(PayloadTooLarge):
+            await w.start(inputs={"x": character * (count + 200)})
+        assert w.messages_left() == 0
 
 
 # --- cron -------------------------------------------------------------------------------------------------------------

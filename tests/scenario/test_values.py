@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
+from karman_core.domain.definition import NodeInstance
+from karman_core.domain.outcome import Awaiting
 from karman_core.engine import EngineSettings
-from tests.scenario.harness import World, node, world
+from karman_core.ports.executor import Execution
+from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check
-from tests.scenario.nodes import count_to, give, give_inputs
+from tests.scenario.nodes import Answer, count_to, give, give_inputs
 
 TYPED = {
     "text": "${{ not.a.placeholder",
@@ -124,3 +128,44 @@ async def test_the_inputs_of_the_trigger_are_not_read_as_placeholders() -> None:
     async with world({"a": give_inputs}) as w:
         await w.define(node("a", x="${{ store.k }}", y=1), store_config={"default_values": {"k": 7}})
         assert (await w.finish(inputs={"y": "${{ store.k }}"})).result == {"x": 7, "y": "${{ store.k }}"}
+
+
+def wide_reader(count: int) -> list[NodeInstance]:
+    """A chain whose last node reads what all others gave."""
+    reads = {f"i{i}": f"${{{{ n{i}.outputs.x }}}}" for i in range(count)}
+    return [
+        *(node(f"n{i}", f"n{i + 1}", node_name="some") for i in range(count)),
+        node(f"n{count}", node_name="last", **reads),
+    ]
+
+
+@pytest.mark.parametrize("count", [100, 600])
+async def test_many_small_values_do_not_add_up_to_a_message_or_an_item_that_is_too_large(count: int) -> None:
+    def last(execution: Execution) -> Answer:
+        return {"n": len(set(execution.inputs.values()))} if execution.resumed else Awaiting("go", 5_000)
+
+    rng = random.Random(0)
+    async with world({"some": lambda _: {"x": rng.randbytes(950).hex()}, "last": last}) as w:
+        await w.define(*wide_reader(count))
+        run_id = await w.start()
+        await w.drive()
+        run = await check(w, run_id)
+        assert (run.status, run.result) == ("SUCCEEDED", {"n": count})
+        assert max(len(body) for _, body in w.bodies) < 100_000
+
+
+async def test_a_paused_position_that_reads_much_is_parked() -> None:
+    rng = random.Random(0)
+
+    async def pause(execution: Execution) -> Answer:
+        if execution.identifier == "n249":
+            await w.engine.pause(NS, execution.run_id)
+        return {"x": rng.randbytes(950).hex()}
+
+    async with world({"some": pause, "last": lambda e: {"n": len(set(e.inputs.values()))}}) as w:
+        await w.define(*wide_reader(250))
+        run_id = await w.start()
+        await w.drive()
+        await w.engine.resume(NS, run_id)
+        await w.drive()
+        assert (await check(w, run_id)).result == {"n": 250}

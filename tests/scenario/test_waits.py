@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from karman_core.domain.errors import Conflict, NotFound
+from karman_core.domain.errors import Conflict, InvalidInput, NotFound, PayloadTooLarge
 from karman_core.domain.outcome import Awaiting, Effects, Requeued, SentSignal
 from karman_core.engine import keys
 from karman_core.ports.executor import Execution
@@ -273,3 +274,52 @@ async def test_a_run_is_not_told_to_wait_after_its_signal_came_between() -> None
         assert (run.status, run.awaiting) == ("RUNNING", ())
         await w.drive()
         await check(w, run_id)
+
+
+def noise(size: int) -> str:
+    """Text that does not compress to less than half."""
+    return random.Random(0).randbytes(size // 2).hex()
+
+
+@pytest.mark.parametrize("size", [260_000, 262_142])
+async def test_a_payload_up_to_the_limit_is_taken(size: int) -> None:
+    async with world({"a": wait_for("go")}) as w:
+        run_id = await waiting(w)
+        await signal(w, run_id, "go", noise(size))
+        await w.drive()
+        assert (await check(w, run_id)).result == {"payload": noise(size)}
+
+
+async def test_a_signal_that_cannot_be_kept_is_refused_when_it_is_sent() -> None:
+    async with world({"a": wait_for("go")}) as w:
+        run_id = await waiting(w)
+        with pytest.raises(PayloadTooLarge, match="the limit is 262,144"):
+            await signal(w, run_id, "go", noise(262_144))
+        for name in ("", "x" * 129):
+            with pytest.raises(InvalidInput, match="1 to 128 characters"):
+                await signal(w, run_id, name)
+        with pytest.raises(InvalidInput, match="id has 1 to 128"):
+            await signal(w, run_id, "go", signal_id="x" * 2000)
+        assert w.messages_left() == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Awaiting("x" * 2000), "invalid_input: A signal's name"),
+        (Awaiting(""), "invalid_input: A signal's name"),
+        (then({}, signals=(SentSignal("x" * 2000),)), "invalid_input: A signal's name"),
+        (
+            then({}, signals=(SentSignal("go", noise(800_000)),)),
+            "payload_too_large: The payload of signal 'go'",
+        ),
+    ],
+    ids=["long wait", "empty wait", "long name", "large payload"],
+)
+async def test_a_node_s_signal_that_cannot_be_kept_fails_the_state(answer: Answer, told: str) -> None:
+    async with world({"a": lambda _: answer}) as w:
+        await w.define(node("a"))
+        run = await w.finish()
+        assert run.error is not None
+        assert run.error.startswith(f"a: {told}")
+        await check(w, run.run_id)

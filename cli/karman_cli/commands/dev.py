@@ -43,10 +43,9 @@ def dev(  # noqa: PLR0913  the options of the command
     as_json: options.Json = False,
     traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
 ) -> None:
-    """Serve the HTTP API on a database, with workers that reload changed code, and cron, until stopped.
+    """Serve the HTTP API, with workers that reload changed code, and cron, until stopped.
 
-    KARMAN_API_KEY sets the API's admin key; else one is made and shown once. Without modules it has no worker of its
-    own: those of other processes, or over HTTP, do the work.
+    KARMAN_API_KEY sets the API's admin key; else one is made and shown once. Without modules, others do the work.
     """
     from karman_cli.developing import Request, serve
     from karman_cli.values import secret_values

@@ -15,7 +15,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from karman_core.domain.errors import BackendError, ConditionFailed, Conflict, NotFound, Unauthorized
@@ -96,7 +96,7 @@ class KeyView:
 class IssuedKey(KeyView):
     """A key with its secret, which is shown this once."""
 
-    key: str
+    key: str = field(repr=False)
 
 
 class AccessKeys:

@@ -30,6 +30,7 @@ from karman_core.engine import keys
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.payloads import pack, packed_size
 from karman_core.engine.services import Services
+from karman_core.engine.signals import check_signals
 from karman_core.engine.state_items import commit_actions, read_record, turn_open, write_units
 from karman_core.engine.store import RunStore
 from karman_core.ports.table import Absent, Action, Item, Put, Update, Write
@@ -76,7 +77,8 @@ class Committer:
         Raises:
             BackendError: the table did not take it; nothing is known, the message will be delivered again.
         """
-        ran = replace(ran, outcome=check_choice(graph, position, ran.outcome))
+        outcome = check_signals(ran.outcome, self._services.settings.max_inputs_bytes)
+        ran = replace(ran, outcome=check_choice(graph, position, outcome))
         try:
             return await self._write(graph, position, ran, store, more)
         except ItemTooLarge as error:

@@ -19,6 +19,7 @@ from karman_core.engine.parts import Parts
 from karman_core.engine.secrets import scope
 from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
+from karman_core.engine.signals import check_signal
 from karman_core.engine.sweeping import SweepReport
 from karman_core.engine.triggering import Request
 from karman_core.engine.views import (
@@ -195,7 +196,9 @@ class Engine:
         Raises:
             NotFound: no such run.
             Conflict: the run has ended.
+            InvalidInput, PayloadTooLarge: no signal can have this name, id or payload.
         """
+        check_signal(name, payload, self.settings.max_inputs_bytes, signal_id)
         header = await self._parts.lifecycle.header(namespace, run_id)
         if header.status in FINAL_RUNS:
             raise Conflict(f"Run '{run_id}' has ended ({header.status.value}); nobody can take the signal.")

@@ -112,7 +112,8 @@ class Lifecycle:
         begun = await self.begin(header_from_json(message.header))
         if begun is None:
             return None
-        return replace(message.position, run=replace(begun.run, epoch=message.position.run.epoch))
+        run = replace(begun.run, epoch=message.position.run.epoch)
+        return replace(message.position, run=run, trigger_inputs=begun.inputs or {})
 
     async def finish(self, run: RunRef, ending: Ending, totals: Totals) -> None:
         """All branches have ended."""
@@ -166,7 +167,7 @@ class Lifecycle:
         """Put a position aside, then look again. Returns False when the run is not paused any more: go on."""
         run = position.run
         pk = keys.park(run.namespace, run.run_id)
-        text = encode_position(position)
+        text = encode_position(self._sender.light(position))
         # A key of its own each time: a resume that is still under way deletes what it has sent, and nothing else.
         token = self._services.entropy.token()
         sk = keys.parked(position.branch, position.number, position.turn, token)

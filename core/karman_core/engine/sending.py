@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from karman_core.domain.branches import state_id
 from karman_core.domain.decide import Fork
@@ -26,6 +27,9 @@ from karman_core.ports.timers import Timer
 
 _RANGE_OUTPUT_BYTES = 49_152
 """Outputs of a shard up to this ride in its range message: with the rest it stays one 64 KB request."""
+
+_CARRIED_BYTES = 32_768
+"""All values that ride in one message; what is over it is read from the table by the states that need it."""
 
 
 class Sender:
@@ -62,7 +66,7 @@ class Sender:
             if queue is None:
                 queue = await self.queue_of(graph, position.run.namespace, position.identifier)
                 queues[position.identifier] = queue
-            by_queue.setdefault(queue, []).append(position)
+            by_queue.setdefault(queue, []).append(self.light(position))
         for queue, some in by_queue.items():
             await self.send(queue, [Advance(position, again=again) for position in some], at_ms=at_ms)
 
@@ -83,7 +87,7 @@ class Sender:
         self, graph: Graph, queue: str, parent: Position, record: Record, decision: Fork, *, again: bool
     ) -> None:
         """Send the branches of a fork; `parent` is what they share, `queue` the one that this worker reads."""
-        settings = self._services.settings
+        settings, parent = self._services.settings, self.light(parent)
         if decision.width <= settings.direct_branches:
             outputs = await self._outputs.of_record(record)
             positions = self._branches(graph, parent, range(decision.width), decision.starts, 0, outputs)
@@ -113,6 +117,17 @@ class Sender:
     async def command(self, queue: str, command: Command, *, at_ms: int | None = None) -> None:
         """Send a command of a run."""
         await self.send(queue, [command], at_ms=at_ms)
+
+    def light(self, position: Position) -> Position:
+        """The position without the values that are too much for one message or item, all together."""
+        outputs = position.scope.outputs
+        if len(outputs) * self._services.settings.carried_value_bytes <= _CARRIED_BYTES:
+            return position
+        room, light = _CARRIED_BYTES, {}
+        for name, ref in outputs.items():
+            room -= 0 if ref.values is None else len(dumps(ref.values))
+            light[name] = ref if room >= 0 else ref.bare()
+        return replace(position, scope=replace(position.scope, outputs=light))
 
     def carried(self, graph: Graph, identifier: str, output: Mapping[str, JSON]) -> Mapping[str, JSON] | None:
         """The fields of an output that ride in messages; None when they are too large."""

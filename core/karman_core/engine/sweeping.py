@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from karman_core.domain.decide import EndBranch, Fork, RunAgain, Wait
-from karman_core.domain.errors import KarmanError
 from karman_core.domain.joins import climb
 from karman_core.domain.messages import Position
 from karman_core.domain.transitions import RunStatus, StateStatus
@@ -77,7 +76,7 @@ class Sweeper:
                 report = replace(report, looked_at=report.looked_at + 1)
                 try:
                     report = await self._look_at(header, report)
-                except KarmanError:
+                except Exception:  # noqa: BLE001  whatever is wrong with one run keeps no other from being swept
                     report = replace(report, failed=report.failed + 1)
         self._services.backend.purge(self._services.clock.now_ms())
         return report
@@ -108,12 +107,12 @@ class Sweeper:
         """
         graph = await self._graphs.compiled(header.run.namespace, header.run.graph, header.run.version)
         positions: list[Position] = []
-        latest = header.starts_ms
+        latest, now = header.starts_ms, self._services.clock.now_ms()
         async for visit in self._walker.walk(graph, self._walker.root(graph, header.run)):
-            latest = max(latest, _moved_ms(visit))
+            latest = max(latest, _moved_ms(visit, now))
             if len(positions) < _MOST_SENT and await self._open(visit):
                 positions.append(_sendable(visit))
-        if self._services.clock.now_ms() - latest < quiet_ms:
+        if now - latest < quiet_ms:
             return 0
         await self._sender.send_positions(graph, positions, again=True)
         return len(positions)
@@ -150,9 +149,12 @@ class Sweeper:
         return not join.holds(slot.member) or (join.full(slot) and join.last == slot.member)
 
 
-def _moved_ms(visit: Visit) -> int:
+def _moved_ms(visit: Visit, now: int) -> int:
     record = visit.record
-    return max(record.started_ms, record.ended_ms, record.due_ms or 0) if record else 0
+    if record is None:
+        return 0
+    due = record.due_ms or 0
+    return max(record.started_ms, record.ended_ms, due if due <= now else 0)
 
 
 def _sendable(visit: Visit) -> Position:

@@ -183,7 +183,7 @@ class Triggers:
 
     async def _send(self, header: Header, graph: Graph) -> None:
         run = header.run
-        position = Position(run, (), 0, graph.root, trigger_inputs=header.inputs or {})
+        position = Position(run, (), 0, graph.root)  # its inputs ride in the header
         first = Advance(position, header=header_json(header))
         if header.timed:
             # Before the run itself: a run that began keeps its time limit whatever happens here.

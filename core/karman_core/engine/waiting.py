@@ -59,7 +59,8 @@ class Waits:
 
     async def register(self, task: Task, graph: Graph, position: Position, record: Record) -> None:
         """A state has begun to wait: keep how it goes on, set its time-out, then look for a signal."""
-        run, name, then = position.run, record.awaiting or "", run_again(position, record)
+        run, name = position.run, record.awaiting or ""
+        then = self._sender.light(run_again(position, record))
         key = keys.wait(run.namespace, run.run_id, name, position.branch, position.number, record.turn)
         item = {
             "pk": key.pk,

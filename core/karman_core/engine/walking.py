@@ -7,10 +7,12 @@ retrying all go this way.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from karman_core.domain.decide import Decision, Fork, GoOn, UniteAtOnce, decide
+from karman_core.domain.definition import UniteStrategy
 from karman_core.domain.graph import Graph
 from karman_core.domain.joins import climb
 from karman_core.domain.messages import Position, RunRef
@@ -51,6 +53,10 @@ class Visit:
         return self.position.branch, self.position.number
 
 
+_Steps: TypeAlias = "AsyncGenerator[Visit | _Steps]"
+"""States, and in their places the walks of what lies below them."""
+
+
 class Walker:
     """Walks runs."""
 
@@ -64,8 +70,16 @@ class Walker:
 
     async def walk(self, graph: Graph, start: Position, after: Place | None = None) -> AsyncIterator[Visit]:
         """Every state from a branch's first position on, its sub-branches included; only those after a place."""
-        async for visit in self._branch(graph, start, after, None):
-            yield visit
+        # By hand, not by generators that go through generators: a loop around an ANY_SUCCESS group nests without end.
+        stack = [self._branch(graph, start, after, None)]
+        while stack:
+            step = await anext(stack[-1], None)
+            if step is None:
+                stack.pop()
+            elif isinstance(step, Visit):
+                yield step
+            else:
+                stack.append(step)
 
     async def branch(self, graph: Graph, start: Position) -> AsyncIterator[Visit]:
         """The states of one branch alone, unites of its groups included."""
@@ -85,7 +99,7 @@ class Walker:
 
     async def _branch(
         self, graph: Graph, start: Position, after: Place | None, first: Record | None
-    ) -> AsyncIterator[Visit]:
+    ) -> _Steps:
         """One branch and all below it; `first` is its first record, if it was read ahead."""
         records: dict[int, Record] | None = None
         position: Position | None = start
@@ -98,13 +112,12 @@ class Walker:
             if _comes_after(visit.place, after):
                 yield visit
             if isinstance(visit.decision, Fork) and record is not None:
-                async for below in self._group(graph, visit, record, visit.decision, after):
-                    yield below
+                yield self._group(graph, visit, record, visit.decision, after)
             position = None if records is None else await self._next(graph, visit, records)
 
     async def _group(
         self, graph: Graph, visit: Visit, record: Record, decision: Fork, after: Place | None
-    ) -> AsyncIterator[Visit]:
+    ) -> _Steps:
         parent = fork(graph, visit.position, record, decision)
         first = _first_index(visit.place, after)
         if first is None:
@@ -116,25 +129,17 @@ class Walker:
             ]
             ahead = await self._outputs.records(visit.position.run, [(start.branch, 0) for start in starts])
             for start in starts:
-                async for below in self._branch(graph, start, after, ahead.get((start.branch, 0))):
-                    yield below
-        if decision.unite is not None:
-            async for below in self._member_unite(graph, parent, decision, after):
-                yield below
-
-    async def _member_unite(
-        self, graph: Graph, parent: Position, decision: Fork, after: Place | None
-    ) -> AsyncIterator[Visit]:
-        """The unite of an ANY_SUCCESS group, which runs as one more branch, if it was fired."""
-        start = await self.member_unite(graph, parent, decision)
-        if start is not None:
-            async for below in self._branch(graph, start, after, None):
-                yield below
+                yield self._branch(graph, start, after, ahead.get((start.branch, 0)))
+        unite_start = await self.member_unite(graph, parent, decision)
+        if unite_start is not None:
+            yield self._branch(graph, unite_start, after, None)
 
     async def member_unite(self, graph: Graph, parent: Position, decision: Fork) -> Position | None:
         """The first position of a unite that runs as a member of its group; None if none was fired."""
+        if decision.unite is None or graph.strategy(decision.unite) is not UniteStrategy.ANY_SUCCESS:
+            return None
         fired = await self.fired(parent, decision.width)
-        if decision.unite is None or fired is None:
+        if fired is None:
             return None
         member = branch(graph, parent, fired, decision.starts, None)
         return unite_as_member(graph, member, decision.unite, fired)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, Self, overload
 
@@ -17,9 +18,11 @@ from karman._internal.http.exchange import DEFAULT_TIMEOUT_SECONDS, Exchange, Wa
 from karman._internal.http.failures import Backoff, refused, result_of, unreachable
 from karman._internal.http.results import Checked, Firings, GraphVersion, Health, Page
 from karman._internal.http.routes import GraphLike, HasName, Routes, RunOptions, name_of
+from karman._internal.http.work_routes import WorkRoutes
+from karman._internal.results import NodeOutcome
 from karman_core.domain.definition import JSON, RegisteredNode
 from karman_core.engine.access import IssuedKey, KeyView, Scope
-from karman_core.engine.views import GraphView, RunView, Started, StateView
+from karman_core.engine.views import GraphView, Registration, Report, RunView, Started, StateView, Work
 
 
 class Client:
@@ -96,6 +99,10 @@ class Client:
         """The registered nodes, by name."""
         return self._all(self._routes.nodes(page_size))
 
+    def register_nodes(self, runtime: str, nodes: Sequence[RegisteredNode]) -> Registration:
+        """Make or replace the nodes that a runtime runs; tells which graphs no longer fit them."""
+        return self._send(WorkRoutes(self._routes).register(runtime, nodes))
+
     def node(self, name: str) -> RegisteredNode:
         """One registered node. Raises NotFound."""
         return self._send(self._routes.node(name))
@@ -153,7 +160,7 @@ class Client:
         idempotency_key: str | None = None,
         wait: Literal[True],
         wait_timeout: Duration | None = None,
-        on_progress: Callable[[RunView], None] | None = None,
+        on_progress: Callable[[RunView], object] | None = None,
     ) -> RunView: ...
 
     def trigger(  # noqa: PLR0913 - options, named at the call
@@ -168,7 +175,7 @@ class Client:
         idempotency_key: str | None = None,
         wait: bool = False,
         wait_timeout: Duration | None = None,
-        on_progress: Callable[[RunView], None] | None = None,
+        on_progress: Callable[[RunView], object] | None = None,
     ) -> Started | RunView:
         """Begin a run of the graph's current version.
 
@@ -184,6 +191,8 @@ class Client:
         options = RunOptions(inputs, store, tags, delay, timeout)
         key = idempotency_key or self._exchange.entropy.token()
         started = self._send(self._routes.trigger(name_of(graph), options, key))
+        if idempotency_key is None:
+            started = replace(started, created=True)  # by a try of this call, if not by the last one
         if not wait:
             return started
         return self.wait(started.run_id, timeout=wait_timeout, on_progress=on_progress)
@@ -193,7 +202,7 @@ class Client:
         run_id: str,
         *,
         timeout: Duration | None = None,
-        on_progress: Callable[[RunView], None] | None = None,
+        on_progress: Callable[[RunView], object] | None = None,
     ) -> RunView:
         """The run, when it has ended, whether it succeeded or not.
 
@@ -322,6 +331,20 @@ class Client:
     def revoke_key(self, key_id: str) -> None:
         """End a key. Raises NotFound."""
         self._send(self._routes.revoke_key(key_id))
+
+    def poll(
+        self, nodes: Sequence[str], *, limit: int = 1, wait_seconds: float = 20, lease_seconds: int = 60
+    ) -> tuple[Work, ...]:
+        """Lease states that run any of the nodes; the answer waits for the first one."""
+        return self._send(WorkRoutes(self._routes).poll(nodes, limit, wait_seconds, lease_seconds))
+
+    def heartbeat(self, state_id: str, lease: str, *, lease_seconds: int = 60) -> int:
+        """Make a lease end so long from now; gives when, in epoch milliseconds. Raises Conflict when it was lost."""
+        return self._send(WorkRoutes(self._routes).heartbeat(state_id, lease, lease_seconds))
+
+    def report(self, state_id: str, outcome: NodeOutcome, *, lease: str | None = None) -> Report:
+        """Say how an execution ended; the same again changes nothing. Raises Conflict for another, or a lost lease."""
+        return self._send(WorkRoutes(self._routes).report(state_id, outcome, lease))
 
     def _all(self, call: Call[Page[T]]) -> Iterator[T]:
         cursor: str | None = None

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -35,7 +38,7 @@ class Exchange:
 
     def request(self, call: Call[T]) -> httpx.Request:
         """The request that a call stands for. Raises InvalidInput for what is no JSON."""
-        headers = {"accept": "application/json", **call.headers}
+        headers = {"accept": "application/json", "user-agent": _user_agent(), **call.headers}
         for name, value in call.headers.items():
             if not (value.isascii() and value.isprintable()):
                 raise InvalidInput(f"The header {name} takes printable ASCII alone.")
@@ -46,8 +49,7 @@ class Exchange:
         timeout = httpx.Timeout(self.timeout_seconds, read=self.timeout_seconds + call.wait_seconds)
         return httpx.Request(
             call.method,
-            self.configuration.url + call.path,
-            params={name: value for name, value in call.query.items() if value is not None},
+            self.configuration.url + call.path + _query(call),
             headers=headers,
             content=content,
             extensions={"timeout": timeout.as_dict()},
@@ -65,7 +67,7 @@ class Watch:
     """
 
     def __init__(
-        self, timeout_seconds: float | None, on_progress: Callable[[RunView], None] | None, now: float
+        self, timeout_seconds: float | None, on_progress: Callable[[RunView], object] | None, now: float
     ) -> None:
         self._until = None if timeout_seconds is None else now + timeout_seconds
         self._timeout_seconds = timeout_seconds
@@ -93,6 +95,20 @@ class Watch:
                 f"Run '{run.run_id}' is {run.status} after {self._timeout_seconds:g} s; it goes on.", run
             )
         return False
+
+
+def _query(call: Call[T]) -> str:
+    """Encoded as signatures want it: httpx would write a blank as a plus."""
+    given = {name: value for name, value in call.query.items() if value is not None}
+    return f"?{urlencode(given, quote_via=quote, safe='')}" if given else ""
+
+
+@cache
+def _user_agent() -> str:
+    try:
+        return f"karman/{version('karman')} httpx/{httpx.__version__}"
+    except PackageNotFoundError:  # the sources without their installation
+        return f"karman/0 httpx/{httpx.__version__}"
 
 
 def _encoded(call: Call[T]) -> bytes:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
 from karman import errors
 from karman._internal.http.calls import Call, T
@@ -133,7 +134,9 @@ def refused(response: httpx.Response) -> Failed:
     request_id = problem.get("request_id") or response.headers.get("x-request-id")
     if request_id:
         error.add_note(f"request id: {request_id}")
-    return Failed(error, status in _AGAIN, undone=status == HTTPStatus.TOO_MANY_REQUESTS, retry_after_seconds=wait)
+    return Failed(
+        error, status in _AGAIN, undone=status == HTTPStatus.TOO_MANY_REQUESTS, retry_after_seconds=wait
+    )
 
 
 def result_of(call: Call[T], response: httpx.Response) -> T:
@@ -141,10 +144,11 @@ def result_of(call: Call[T], response: httpx.Response) -> T:
     try:
         return call.read(response.json() if response.content else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # Not `from error`: pydantic's shows what came, which may be a secret.
         raise UnexpectedAnswer(
-            f"The answer to {call.method} {call.path} is not as Karman's API has it ({_described(response)}); "
-            "is the URL that of a Karman server, of a version that this client knows?"
-        ) from error
+            f"The answer to {call.method} {call.path} is not as Karman's API has it ({_described(response)}; "
+            f"{_unread(error)}); is the URL that of a Karman server, of a version that this client knows?"
+        ) from None
 
 
 def _made(kind: type[KarmanError], message: str, problems: object, wait: float | None) -> KarmanError:
@@ -191,7 +195,18 @@ def _by_status(status: int) -> type[KarmanError]:
 @cache
 def _by_code() -> dict[str, type[KarmanError]]:
     found = [vars(errors)[name] for name in errors.__all__]
-    return {cls.code: cls for cls in found if issubclass(cls, KarmanError) and "code" in vars(cls) and cls is not StillRunning}
+    return {
+        cls.code: cls
+        for cls in found
+        if issubclass(cls, KarmanError) and "code" in vars(cls) and cls is not StillRunning
+    }
+
+
+def _unread(error: Exception) -> str:
+    """What was wrong, without what came."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    return ", ".join(f"{'.'.join(map(str, each['loc']))}: {each['type']}" for each in error.errors()[:5])
 
 
 def _described(response: httpx.Response) -> str:

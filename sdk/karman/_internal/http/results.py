@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -64,24 +64,22 @@ class Page(Generic[T]):
 
 def reader(kind: type[T]) -> Callable[[Any], T]:
     """Makes values of the type from JSON; raises pydantic's ValidationError for what is none."""
-    return lambda body: _adapter(kind).validate_python(body)
+    form: Any = kind
+    return lambda body: cast("T", _adapter(form).validate_python(body))
 
 
 def field_reader(name: str, kind: type[T]) -> Callable[[Any], T]:
     """The same for one field of an object."""
-    return lambda body: _adapter(kind).validate_python(body[name])
+    read = reader(kind)
+    return lambda body: read(body[name])
 
 
 def page_reader(name: str, kind: type[T]) -> Callable[[Any], Page[T]]:
     """The same for a page, whose items are in a field of that name."""
-    return lambda body: Page(_items(kind).validate_python(body[name]), body.get("cursor"))
+    form: Any = kind
+    return lambda body: Page(_adapter(tuple[form, ...]).validate_python(body[name]), body.get("cursor"))
 
 
 @cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(kind)
-
-
-@cache
-def _items(kind: type[T]) -> TypeAdapter[tuple[T, ...]]:
-    return TypeAdapter(tuple[kind, ...])  # type: ignore[valid-type]  # a type made at run time
+def _adapter(form: Any) -> TypeAdapter[Any]:  # noqa: ANN401  any form of a type, made once
+    return TypeAdapter(form)

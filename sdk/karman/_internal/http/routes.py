@@ -1,4 +1,4 @@
-"""Every route of `/v1` for people and programs that operate runs, as a call. Routes for workers are in `work_routes`."""
+"""Every route of `/v1` for those who operate runs, as a call. Routes for workers are in `work_routes`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from karman.errors import InvalidInput
 from karman_core.domain.definition import JSON, GraphDefinition, RegisteredNode
 from karman_core.engine.access import IssuedKey, KeyView, Scope
 from karman_core.engine.views import GraphView, RunView, Started, StateView
+
 
 class HasName(Protocol):
     """What has a graph's name: the builder's graph, or a definition."""
@@ -83,16 +84,12 @@ class Routes:
     def node(self, name: str) -> Call[RegisteredNode]:
         return Call("GET", self.path("nodes", name), reader(RegisteredNode))
 
-    def put_graph(
-        self, graph: GraphLike, secrets: Mapping[str, str] | None
-    ) -> Call[GraphView]:
+    def put_graph(self, graph: GraphLike, secrets: Mapping[str, str] | None) -> Call[GraphView]:
         name, definition = _definition(graph)
         body = {"definition": definition, "secrets": dict(secrets or {})}
         return Call("PUT", self.path("graphs", name), reader(GraphView), body)
 
-    def check_graph(
-        self, graph: GraphLike
-    ) -> Call[Checked]:
+    def check_graph(self, graph: GraphLike) -> Call[Checked]:
         name, definition = _definition(graph)
         body = {"definition": definition}
         path = self.path("graphs", name)
@@ -110,7 +107,9 @@ class Routes:
 
     def trigger(self, graph: str, options: RunOptions, idempotency_key: str) -> Call[Started]:
         headers = {"idempotency-key": idempotency_key}
-        return Call("POST", self.path("graphs", graph, "runs"), reader(Started), options.body(), headers=headers)
+        return Call(
+            "POST", self.path("graphs", graph, "runs"), reader(Started), options.body(), headers=headers
+        )
 
     def runs(
         self,

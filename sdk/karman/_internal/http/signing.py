@@ -44,9 +44,7 @@ class SigV4Auth(httpx.Auth):
         self._sign(request)
         yield request
 
-    async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign, beside the event loop: credentials may have to be fetched."""
         await request.aread()
         await asyncio.to_thread(self._sign, request)
@@ -61,5 +59,7 @@ class SigV4Auth(httpx.Auth):
         try:
             from karman_core.backends.aws.signing import signer  # noqa: PLC0415  botocore is no base dependency
         except ImportError as error:
-            raise InvalidRequest("To sign requests, install karman[worker], which brings botocore.") from error
+            raise InvalidRequest(
+                "To sign requests, install karman[worker], which brings botocore."
+            ) from error
         return signer(region=self._region, service=self._service, profile=self._profile)

@@ -58,7 +58,9 @@ class WorkRoutes:
 
     def heartbeat(self, state_id: str, lease: str, lease_seconds: int) -> Call[int]:
         body = {"lease": lease, "lease_seconds": lease_seconds}
-        return Call("POST", self._routes.path("work", state_id, "heartbeat"), field_reader("until_ms", int), body)
+        return Call(
+            "POST", self._routes.path("work", state_id, "heartbeat"), field_reader("until_ms", int), body
+        )
 
     def report(self, state_id: str, outcome: NodeOutcome, lease: str | None) -> Call[Report]:
         verb, body = _report(outcome)

@@ -1,0 +1,49 @@
+"""The client of Karman's HTTP API: what `karman.Client` and `karman.AsyncClient` take and give."""
+
+from __future__ import annotations
+
+from karman._internal.http.async_client import AsyncClient
+from karman._internal.http.client import Client
+from karman._internal.http.configuration import ApiKeyAuth
+from karman._internal.http.failures import Backoff
+from karman._internal.http.results import Checked, Firings, GraphVersion, Health, Page
+from karman._internal.http.runtime import Runtime
+from karman._internal.http.signing import SigV4Auth
+from karman_core.engine.access import IssuedKey, KeyView, Scope
+from karman_core.engine.views import (
+    AttemptView,
+    GraphView,
+    Registration,
+    Report,
+    RunView,
+    Started,
+    StateView,
+    TotalsView,
+    Work,
+)
+
+__all__ = [
+    "ApiKeyAuth",
+    "AsyncClient",
+    "AttemptView",
+    "Backoff",
+    "Checked",
+    "Client",
+    "Firings",
+    "GraphVersion",
+    "GraphView",
+    "Health",
+    "IssuedKey",
+    "KeyView",
+    "Page",
+    "Registration",
+    "Report",
+    "RunView",
+    "Runtime",
+    "Scope",
+    "SigV4Auth",
+    "Started",
+    "StateView",
+    "TotalsView",
+    "Work",
+]

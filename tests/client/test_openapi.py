@@ -1,0 +1,80 @@
+"""The client has every route that the server has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from karman import Client
+from karman.errors import KarmanError
+from karman_core.domain.definition import RegisteredNode
+from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, Succeeded
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+
+
+def use_all(client: Client) -> None:
+    """Each method once; none gets what it asks for."""
+    graph = {"name": "x"}
+    calls: list[Callable[[], object]] = [
+        client.health,
+        lambda: list(client.nodes()),
+        lambda: client.register_nodes("rt", [RegisteredNode(name="x", runtime="rt")]),
+        lambda: client.node("x"),
+        lambda: client.put_graph(graph),
+        lambda: client.check_graph(graph),
+        lambda: list(client.graphs()),
+        lambda: client.graph("x"),
+        lambda: list(client.versions("x")),
+        lambda: client.trigger("x"),
+        lambda: client.wait("x"),
+        lambda: list(client.runs()),
+        client.runs_page,
+        lambda: client.run("x"),
+        *(partial(getattr(client, verb), "x") for verb in ("cancel", "pause", "resume", "retry")),
+        lambda: list(client.states("x")),
+        lambda: client.states_page("x"),
+        lambda: client.store("x"),
+        lambda: client.awaited("x"),
+        lambda: client.signal("x", "go"),
+        lambda: list(client.triggers()),
+        lambda: list(client.triggers("x")),
+        lambda: client.fire("x", "x"),
+        lambda: list(client.keys()),
+        lambda: client.issue_key("x", ["read"]),
+        lambda: client.rotate_key("x"),
+        lambda: client.revoke_key("x"),
+        lambda: client.poll(["x"]),
+        lambda: client.heartbeat("x", "x"),
+        *(
+            partial(client.report, "x", outcome)
+            for outcome in (Succeeded(()), Errored("E", ""), Pruned({}), Requeued(1), Awaiting("x"))
+        ),
+    ]
+    for call in calls:
+        with suppress(KarmanError):
+            call()
+
+
+def test_every_route() -> None:
+    seen: set[tuple[str, str]] = set()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.add((request.method, re.sub(r"/x(?=/|$)", "/{}", request.url.path)))
+        return httpx.Response(404)
+
+    use_all(Client("http://karman.test", namespace="x", transport=httpx.MockTransport(answer)))
+    paths = json.loads(PAGE.read_text(encoding="utf-8"))["paths"]
+    routes = {
+        (method.upper(), re.sub(r"{\w+}", "{}", path))
+        for path, methods in paths.items()
+        if path.startswith("/v1/")
+        for method in methods
+    }
+    assert seen == routes
