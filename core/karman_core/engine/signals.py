@@ -20,7 +20,8 @@ def check_signal(name: str, payload: JSON, max_bytes: int, signal_id: str | None
     size = len(dumps(payload).encode())
     if size > max_bytes:
         raise PayloadTooLarge(
-            f"The payload of signal '{name}' takes {size:,} bytes; the limit is {max_bytes:,}. Pass a reference instead."
+            f"The payload of signal '{name}' takes {size:,} bytes; the limit is {max_bytes:,}. "
+            "Pass a reference instead."
         )
 
 
