@@ -40,8 +40,8 @@ check: format-check test ## What a change must pass: format, lint, types, contra
 .PHONY: pytest
 pytest: $(PYTHON_STAMP) $(NODE_STAMP) ## Run all tests; fails if tests/domain leaves a branch of the domain out
 	@mkdir -p build
-	$(BIN)/pytest $(PYTEST_ARGS) --durations=10 \
-		--cov --cov-context=test --cov-report=term --cov-fail-under=100
+	$(BIN)/pytest tests/domain $(PYTEST_ARGS) --cov --cov-report=term --cov-fail-under=100
+	$(BIN)/pytest --ignore=tests/domain $(PYTEST_ARGS) --durations=10
 
 .PHONY: bench
 bench: $(PYTHON_STAMP) ## Measure throughput, latency and cost per state

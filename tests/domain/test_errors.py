@@ -1,6 +1,12 @@
 """Errors say what a client needs to know: a stable code, a status, and when to come again."""
 
-from karman_core.domain.errors import KarmanError, RateLimited
+from karman_core.domain.errors import (
+    ConditionFailed,
+    KarmanError,
+    NodeFailure,
+    RateLimited,
+    TransactionFailed,
+)
 
 
 def test_a_limited_client_is_told_when_to_come_again() -> None:
@@ -17,3 +23,16 @@ def test_codes_are_unique() -> None:
     codes = [cls.code for cls in tree(KarmanError) if cls.__module__ == KarmanError.__module__]
 
     assert len(codes) == len(set(codes))
+
+
+def test_lost_conditions_carry_what_was_there() -> None:
+    lost = ConditionFailed("somebody else was first", {"pk": "a"})
+    several = TransactionFailed("two conditions lost", [0, 2], [{"pk": "a"}, None, None])
+    assert (lost.old, str(lost)) == ({"pk": "a"}, "somebody else was first")
+    assert (several.failed, several.old) == ((0, 2), ({"pk": "a"}, None, None))
+
+
+def test_the_failure_of_a_node_says_whether_to_try_again() -> None:
+    failure = NodeFailure("ValueError", "no number", "line 1", retry=False)
+    assert (failure.kind, failure.message, failure.traceback) == ("ValueError", "no number", "line 1")
+    assert not failure.retry

@@ -115,6 +115,10 @@ class World:
         process = Process(self.backend, self.faults)
         return Engine(process, clock=self.clock, entropy=self.entropy, settings=self.settings)
 
+    def other_worker(self) -> Engine:
+        """An engine of another process that runs the same nodes as the first runtime's worker."""
+        return self._worker(RUNTIME).engine
+
     def restart(self, runtime: str = RUNTIME) -> None:
         """Give the runtime a new worker, which knows nothing."""
         self._workers[runtime] = self._worker(runtime)

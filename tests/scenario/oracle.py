@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from karman_core.domain.branches import Branch, parse_state_id, state_id
@@ -42,6 +43,7 @@ class Plan:
     nodes: dict[str, list[str]] = field(default_factory=dict)
     unites: dict[str, tuple[str, str]] = field(default_factory=dict)
     reads: dict[str, list[str]] = field(default_factory=dict)
+    executions: int = 0
 
     @property
     def united_by(self) -> dict[str, str]:
@@ -76,9 +78,16 @@ class Plan:
         return Succeeded(outputs, chosen)
 
     def script(self, execution: Execution) -> Answer:
-        """The outcome of an execution's state."""
+        """The outcome of an execution's state; no two executions give the same values."""
+        self.executions += 1
         _, branch, number = parse_state_id(execution.state_id)
-        return self.outcome(execution.identifier, branch, number, healed=execution.turn > 0)
+        answer = self.outcome(execution.identifier, branch, number, healed=execution.turn > 0)
+        if isinstance(answer, Succeeded):
+            outputs = tuple(
+                {"v": [*output["v"], self.executions]} if output else {} for output in answer.outputs
+            )
+            return replace(answer, outputs=outputs)
+        return answer
 
 
 def random_plan(seed: int) -> Plan:
@@ -118,6 +127,17 @@ def random_plan(seed: int) -> Plan:
 
 
 # --- the evaluation ---------------------------------------------------------------------------------------------------
+
+
+def as_recorded(expected: Any, recorded: Mapping[str, tuple[Mapping[str, Any], ...]]) -> Any:
+    """An expected value, where each output is replaced by the one that was committed (by state id without the run)."""
+    match expected:
+        case [str(), str(place), int(index)]:
+            return recorded[place][index]["v"]
+        case list():
+            return [as_recorded(each, recorded) for each in expected]
+        case _:
+            return expected
 
 
 def _causes(endings: list[Ending]) -> list[Place]:

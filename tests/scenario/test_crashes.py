@@ -141,7 +141,7 @@ async def test_a_crash_at_every_call_of_a_run_that_fails_fast_and_is_retried() -
     number = -1
     while True:
         w = World(scripts, settings=DEEP)
-        journal, number = Journal(w), number + 3  # odd, so that it dies before and after calls in turn
+        journal, number = Journal(w), number + 5  # odd, so that it dies before and after calls in turn
         started = False
 
         async def arm(call: Call, w: World = w, number: int = number) -> None:

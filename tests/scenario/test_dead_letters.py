@@ -96,6 +96,21 @@ async def test_a_dead_branch_fails_and_its_group_goes_on(width: int) -> None:
         assert (len(run.result["ys"]), run.totals.failed) == (width - 1, 1)
 
 
+async def test_what_follows_the_last_dead_branch_has_its_chance() -> None:
+    async with world(group_scripts("sss"), settings=DEEP) as w:
+        await w.define(*group_nodes("ALL_DONE"))
+        run_id = await w.start()
+        await w.work()
+        *others, last = await w.backend.queue.receive(HOME)
+        for message in others:
+            await w.process(message)
+        await w.engine.dead_letter(HOME, last)
+        await w.backend.queue.delete(HOME, [message.receipt for message in (*others, last)])
+        await w.drive()
+        run = await check(w, run_id)
+        assert (run.status, run.result, run.totals.failed) == ("SUCCEEDED", {"ys": [0, 1]}, 1)
+
+
 async def test_a_dead_range_is_expanded() -> None:
     async with world(group_scripts("s" * 21), settings=DEEP) as w:
         await w.define(*group_nodes("ALL_SUCCESS"))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from karman_core.domain.outcome import Requeued
+from karman_core.domain.outcome import Requeued, StoreIncrement
 from karman_core.ports.executor import Execution
-from tests.scenario.faults import Call, Crashed
+from tests.scenario.faults import Call, Crashed, once
 from tests.scenario.harness import World, node, world
 from tests.scenario.invariants import check
-from tests.scenario.nodes import Answer, count_to, give_inputs, one_by_one
+from tests.scenario.nodes import Answer, count_to, give_inputs, one_by_one, then
 from tests.scenario.references import REFERENCES, Journal, Reference, run_through, told
 
 NAMES = [name for name in REFERENCES if name != "paused"]
@@ -136,20 +137,62 @@ async def test_a_duplicate_of_a_branch_that_was_not_last_does_not_fire_the_unite
 
 
 async def test_a_message_of_a_turn_long_past_sends_nothing() -> None:
-    async with world({"a": one_by_one(Requeued(1000), Requeued(1000), {"x": 1}), "b": give_inputs}) as w:
-        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+    async with world({"a": one_by_one(Requeued(1000), Requeued(9000), {"x": 1})}) as w:
+        await w.define(node("a"))
         run_id = await w.start()
-        await w.drive()
-        sent: list[Call] = []
-
-        async def note(call: Call) -> None:
-            if call.name in {"queue.send", "timers.set"}:
-                sent.append(call)
-
-        w.faults.before.append(note)
+        await w.work()
+        w.clock.advance(1)
+        await w.work()
+        assert (await w.state(run_id, "a")).turns == 2
+        left = w.messages_left()
         await w.send_body(w.bodies[0][1])
-        await w.process(await w.take(), again=True)
-        assert sent == []
-        assert w.executor.executed == {"a": 3, "b": 1}
-        await w.lose_messages()
-        await check(w, run_id)
+        message = await w.take()
+        await w.process(message, again=True)
+        await w.backend.queue.delete("ns/rt", [message.receipt])
+        assert w.messages_left() == left == 1
+        assert w.executor.executed == {"a": 2}
+        await w.drive()
+        assert (await check(w, run_id)).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("effects", [False, True], ids=["plain", "with a store write"])
+async def test_who_lost_the_commit_follows_the_winner_s_output_and_never_its_own(*, effects: bool) -> None:
+    """The winner dies right after its commit, so that the loser alone goes on."""
+    async with world({"a": count_to(1), "b": give_inputs, "u": give_inputs}) as w:
+
+        def another_time_another_answer(_: Execution) -> Answer:
+            times = w.executor.executed["a"]
+            outputs: list[Mapping[str, Any]] = [{"x": [times, i]} for i in range(times)]
+            return then(outputs, StoreIncrement("n")) if effects else outputs
+
+        w.executor.scripts["a"] = another_time_another_answer
+        await w.define(
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", unites="a", xs="${{ b.outputs.x }}"),
+        )
+        run_id = await w.start()
+        message = await w.take()
+
+        def a_commits(call: Call) -> bool:
+            if call.name == "table.transact":
+                return True
+            return call.name == "table.update" and call.arguments[0].sk.startswith("s#")
+
+        async def die() -> None:
+            raise Crashed
+
+        async def win_and_die() -> None:
+            name = "table.transact" if effects else "table.update"
+            once(w.faults.after, name, die, where=a_commits)
+            with pytest.raises(Crashed):
+                await w.other_worker().process("ns/rt", message)
+
+        once(w.faults.before, "table.transact" if effects else "table.update", win_and_die, where=a_commits)
+        await w.process(message)
+        await w.backend.queue.delete("ns/rt", [message.receipt])
+        await w.drive()
+        run = await check(w, run_id)
+        assert (await w.state(run_id, "a")).outputs == ({"x": [2, 0]}, {"x": [2, 1]})
+        assert run.result == {"xs": [[2, 0], [2, 1]]}
+        assert await w.store(run_id) == ({"n": 1} if effects else {})

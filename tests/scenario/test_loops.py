@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from karman_core.domain.outcome import Awaiting
 from karman_core.engine import EngineSettings
 from karman_core.ports.executor import Execution
 from tests.scenario.groups import DEEP
-from tests.scenario.harness import World, node, world
+from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check
-from tests.scenario.nodes import Answer, Script, choose, count_to, fail, give_inputs
+from tests.scenario.nodes import Answer, Script, choose, count_to, fail, give_inputs, prune
 
 
 def rounds(count: int, back: str, on: str) -> Script:
@@ -172,3 +173,45 @@ async def test_a_unite_reads_what_a_branch_did_in_a_later_round_only() -> None:
         )
         run = await w.finish()
         assert run.result == {"ps": ["p"], "qs": ["q"]}
+
+
+async def test_rounds_through_a_fork_that_nobody_unites_are_counted_too() -> None:
+    def again(execution: Execution) -> Answer:
+        return prune(execution) if execution.inputs["x"] else choose("a")
+
+    async with world({"a": count_to(2), "b": again, "c": give_inputs}) as w:
+        await w.define(
+            node("a", "b"),
+            node("b", "c", x="${{ a.outputs.x }}", loops=[{"to": "a", "max_rounds": 3}]),
+            node("c"),
+        )
+        run = await w.finish()
+        assert run.status == "FAILED"
+        assert run.error is not None
+        assert run.error.startswith("b: loop_limit")
+        assert w.executor.executed == {"a": 4, "b": 8}
+        await check(w, run.run_id)
+
+
+async def test_a_loop_around_a_group_that_nests_deep_can_be_listed_and_swept() -> None:
+    """The unite of ANY_SUCCESS runs as a branch of its group, so each round is a level deeper."""
+    async with world({"a": count_to(2), "b": give_inputs, "u": fail, "z": fail}) as w:
+        w.executor.scripts["u"] = lambda _: choose("a" if w.executor.executed["u"] < 150 else "z")
+        w.executor.scripts["z"] = lambda e: {"x": 1} if e.resumed else Awaiting("go")
+        await w.define(
+            node("a", "b"),
+            node("b", "u", x="${{ a.outputs.x }}"),
+            node("u", "z", unites="a", strategy="ANY_SUCCESS", loops=[{"to": "a", "max_rounds": 500}]),
+            node("z"),
+        )
+        run_id = await w.start()
+        await w.drive()
+        w.clock.advance(7200)
+        assert (await w.engine.sweep()).failed == 0
+        await w.engine.signal(NS, run_id, "go")
+        await w.drive()
+        states = await w.states(run_id, limit=1000)
+        run = await w.view(run_id)
+        assert (run.status, run.result) == ("SUCCEEDED", {"x": 1})
+        assert len(states) == run.totals.succeeded == 601
+        assert run.totals.turns == sum(state.turns for state in states) == 602

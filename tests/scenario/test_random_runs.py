@@ -15,7 +15,7 @@ from karman_core.domain.groups import analyse
 from karman_core.engine import EngineSettings
 from tests.scenario.harness import NS, World, graph
 from tests.scenario.invariants import check
-from tests.scenario.oracle import Expected, TooLarge, random_plan
+from tests.scenario.oracle import Expected, TooLarge, as_recorded, random_plan
 
 SETTINGS = [
     EngineSettings(),
@@ -58,11 +58,13 @@ async def compare(w: World, expected: Expected, run_id: str, ending: str) -> Non
     states = {state.state_id: state for state in await w.states(run_id)}
     wanted = {state_id(run_id, *place): found for place, found in expected.states.items()}
     assert {key: (state.identifier, state.status) for key, state in states.items()} == wanted, expected.plan
+    recorded = {key.replace(run_id, "r", 1): state.outputs or () for key, state in states.items()}
     if not expected.uncertain:
         for place, inputs in expected.inputs.items():
             found = states[state_id(run_id, *place)]
             if found.status == "SUCCEEDED" and found.inputs is not None:
-                assert dict(found.inputs) == inputs, expected.plan
+                wanted_inputs = {name: as_recorded(value, recorded) for name, value in inputs.items()}
+                assert dict(found.inputs) == wanted_inputs, expected.plan
     paged = [state.state_id for state in await w.states(run_id, limit=7)]
     assert Counter(paged) == Counter(list(wanted))
 
@@ -81,7 +83,7 @@ async def drive(w: World, rng: random.Random) -> None:
     w.faults.crash_at = None
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 async def test_a_random_run(seed: int) -> None:
     rng, w = random.Random(seed), await world_of_steps(seed)
     for _ in range(4):
@@ -95,7 +97,7 @@ async def test_a_random_run(seed: int) -> None:
     w.backend.close()
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 async def test_a_random_run_that_is_retried_until_it_succeeds(seed: int) -> None:
     rng, w = random.Random(1000 + seed), await world_of_steps(seed)
     for _ in range(4):
@@ -140,7 +142,7 @@ async def meddle(w: World, rng: random.Random, run_id: str) -> None:
             w.clock.advance(rng.choice([1, 30, 61]))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(25))
 async def test_a_random_run_that_is_meddled_with(seed: int) -> None:
     rng, w = random.Random(2000 + seed), await world_of_steps(seed)
     for _ in range(3):

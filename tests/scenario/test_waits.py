@@ -323,3 +323,22 @@ async def test_a_node_s_signal_that_cannot_be_kept_fails_the_state(answer: Answe
         assert run.error is not None
         assert run.error.startswith(f"a: {told}")
         await check(w, run.run_id)
+
+
+async def test_a_time_out_between_the_signal_and_its_turn_does_not_take_the_payload_away() -> None:
+    async with world({"a": wait_for("go", 5_000)}) as w:
+        run_id = await waiting(w)
+        await signal(w, run_id, "go", "in time")
+        command = await w.take()
+        await w.process(command)
+        await w.backend.queue.delete("ns/rt", [command.receipt])
+        (turn,) = await w.backend.queue.receive("ns/rt", lease_seconds=60)
+        w.clock.advance(5)
+        time_out = await w.take()
+        assert '"k":"timeout"' in time_out.body
+        await w.process(time_out)
+        await w.backend.queue.delete("ns/rt", [time_out.receipt])
+        await w.process(turn)
+        await w.drive()
+        assert (await check(w, run_id)).result == {"payload": "in time"}
+        assert w.executor.executed == {"a": 2}
