@@ -1,4 +1,4 @@
-"""A real worker process and a deep run: it ends, in bounded memory. A wide one is run by the command line's tests."""
+"""A real worker process, a wide and a deep run: they end, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench import local_runs
 WORKER_MEMORY_MB = 250
 
 
-@pytest.mark.parametrize(("case", "size", "states"), [("chain", 2_000, 2_000)])
+@pytest.mark.parametrize(("case", "size", "states"), [("fork", 10_000, 10_002), ("chain", 2_000, 2_000)])
 def test_a_large_run_ends_in_bounded_memory(case: str, size: int, states: int) -> None:
     succeeded, _, peak_mb = local_runs.measure(case, size)
     assert succeeded == states
