@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from karman_core.domain.outcome import Awaiting, Errored, Outcome, Pruned, Requeued, Stopped, Succeeded
 from karman_core.domain.records import (
     FULL_ATTEMPTS,
-    MESSAGE_CHARACTERS,
-    SHORT_CHARACTERS,
+    MESSAGE_BYTES,
+    SHORT_BYTES,
     TRACEBACK_CHARACTERS,
     Attempt,
     Record,
@@ -118,7 +118,7 @@ def test_errors_are_bounded_and_later_ones_short(attempts: int, size: int, delay
     (error,) = record_outcome(replace(TURN, attempts=attempts), outcome, delay).errors
     full = attempts < FULL_ATTEMPTS
     assert error.attempt == attempts + 1
-    assert len(error.message) == min(size, MESSAGE_CHARACTERS if full else SHORT_CHARACTERS)
+    assert len(error.message) == min(size, MESSAGE_BYTES if full else SHORT_BYTES)
     assert outcome.traceback.endswith(error.traceback)
     assert len(error.traceback) == (min(len(outcome.traceback), TRACEBACK_CHARACTERS) if full else 0)
 

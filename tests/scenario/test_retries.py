@@ -198,9 +198,6 @@ async def test_the_attempts_beyond_twenty_are_kept_short() -> None:
         await check(w, run.run_id)
 
 
-@pytest.mark.xfail(
-    reason="the record of a state outgrows 400 KB: errors are bounded by characters, not bytes, and all are kept"
-)
 async def test_a_thousand_retries_end() -> None:
     message = "".join(chr(0x4E00 + i * 37 % 20_000) for i in range(200))
     policy = {"strategy": "FIXED", "backoff_factor": 1, "max_retries": 1000}

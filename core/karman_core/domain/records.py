@@ -14,8 +14,8 @@ from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
 FULL_ATTEMPTS = 20
 """Failed attempts whose tracebacks are kept; later ones keep a short message alone, so that the record stays small."""
 
-MESSAGE_CHARACTERS = 2_000
-SHORT_CHARACTERS = 200
+MESSAGE_BYTES = 2_000
+SHORT_BYTES = 200
 TRACEBACK_CHARACTERS = 4_000
 
 
@@ -167,10 +167,15 @@ def _record_error(base: Record, outcome: Errored, retry_after_ms: int | None) ->
         started_ms=base.started_ms,
         ended_ms=base.ended_ms,
         kind=outcome.kind,
-        message=outcome.message[: MESSAGE_CHARACTERS if full else SHORT_CHARACTERS],
+        message=_bounded(outcome.message, MESSAGE_BYTES if full else SHORT_BYTES),
         traceback=outcome.traceback[-TRACEBACK_CHARACTERS:] if full else "",
     )
     if retry_after_ms is None:
         return replace(base, status=StateStatus.FAILED, attempts=attempt, errors=(failed,))
     due = base.ended_ms + retry_after_ms
     return replace(base, status=StateStatus.RETRYING, attempts=attempt, errors=(failed,), due_ms=due)
+
+
+def _bounded(text: str, most: int) -> str:
+    """The beginning of a text, by bytes: a thousand attempts have to fit a record in any script."""
+    return text.encode(errors="replace")[:most].decode(errors="ignore")
