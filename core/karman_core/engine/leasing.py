@@ -167,10 +167,7 @@ class Leasing:
 
     async def _queues(self, namespace: str, nodes: Sequence[str]) -> list[str]:
         found = [await self._parts.registry.find(namespace, name) for name in dict.fromkeys(nodes)]
-        queues = sorted({queue_name(namespace, node.runtime) for node in found if node is not None})
-        # Another one first each time: a deep queue must not starve the others of the same worker.
-        first = int(self._services.entropy.uniform() * len(queues))
-        return queues[first:] + queues[:first]
+        return sorted({queue_name(namespace, node.runtime) for node in found if node is not None})
 
     async def _take(self, queue: str, message: Incoming, lease_seconds: int) -> Work | None:
         """Go on with a message up to the node that it stops at; None when it comes to none."""
