@@ -173,3 +173,23 @@ async def test_an_unknown_state_is_not_found(state_id: str) -> None:
     async with world(SCRIPTS) as w:
         with pytest.raises(NotFound):
             await w.api().report(NS, state_id, gave())
+
+
+async def test_polls_begin_with_each_queue_in_turn() -> None:
+    async with world(SCRIPTS, runtimes={"b": "other"}) as w:
+        await w.define(node("a"))
+        deep = [await begin(w) for _ in range(8)]
+        await w.define(node("b"))
+        late = await begin(w)
+        api = w.api()
+        polls = [(await api.poll(NS, ["a", "b"], limit=1, lease_seconds=LEASE_SECONDS))[0] for _ in range(3)]
+        assert [work.node_name for work in polls].count("b") == 1
+        assert {work.run_id for work in polls} < {*deep, late}
+
+
+async def test_one_poll_fills_a_batch_beyond_what_a_queue_gives_at_once() -> None:
+    async with world(SCRIPTS) as w:
+        await w.define(node("a"))
+        for _ in range(25):
+            await begin(w)
+        assert [len(await poll(w, "a", limit=20)) for _ in range(3)] == [20, 5, 0]

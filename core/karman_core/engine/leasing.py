@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import NoReturn
 
 from karman_core.domain.branches import parse_state_id
@@ -91,6 +92,7 @@ class Leasing:
         """Make it; `parts` are put together with a Suspender as executor."""
         self._services = services
         self._parts = parts
+        self._polls = count()
 
     async def poll(
         self, namespace: str, nodes: Sequence[str], *, limit: int, wait_seconds: float, lease_seconds: int
@@ -109,19 +111,23 @@ class Leasing:
         until = self._services.clock.now_ms() + round(wait_seconds * 1000)
         work: list[Work] = []
         while queues:
+            more = False
             for queue in queues:
                 left = (until - self._services.clock.now_ms()) / 1000
+                wanted = min(_RECEIVE_LIMIT, limit - len(work))
                 messages = await self._services.backend.queue.receive(
                     queue,
-                    limit=min(_RECEIVE_LIMIT, limit - len(work)),
+                    limit=wanted,
                     wait_seconds=0.0 if work else max(0.0, left / len(queues)),
                     lease_seconds=lease_seconds,
                 )
                 taken = [await self._take(queue, message, lease_seconds) for message in messages]
-                work += [one for one in taken if one is not None]
+                mine = [one for one in taken if one is not None]
+                work += mine
                 if len(work) >= limit:
                     return work
-            if work or self._services.clock.now_ms() >= until:
+                more |= bool(mine) and len(messages) == wanted
+            if not more and (work or self._services.clock.now_ms() >= until):
                 return work
         return work
 
@@ -167,7 +173,10 @@ class Leasing:
 
     async def _queues(self, namespace: str, nodes: Sequence[str]) -> list[str]:
         found = [await self._parts.registry.find(namespace, name) for name in dict.fromkeys(nodes)]
-        return sorted({queue_name(namespace, node.runtime) for node in found if node is not None})
+        queues = sorted({queue_name(namespace, node.runtime) for node in found if node is not None})
+        # Each poll begins with another queue: a deep one must not starve the others of the same worker.
+        first = next(self._polls) % max(1, len(queues))
+        return queues[first:] + queues[:first]
 
     async def _take(self, queue: str, message: Incoming, lease_seconds: int) -> Work | None:
         """Go on with a message up to the node that it stops at; None when it comes to none."""

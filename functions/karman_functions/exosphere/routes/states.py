@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from karman_core.domain.errors import NotFound
@@ -92,23 +91,16 @@ async def read_secrets(call: Call) -> dict[str, Any]:
 
 
 async def _lease(call: Call, body: StatesToEnqueue) -> list[Work]:
-    """Up to as many as are asked for. Each time another node comes first, so that none waits behind a long queue."""
-    wanted = min(body.batch_size, call.tools.settings.max_batch)
-    names = sorted(set(body.nodes))
-    first = int(call.tools.entropy.uniform() * len(names))
-    work: list[Work] = []
-    for name in (*names[first:], *names[:first]):
-        while len(work) < wanted and (more := await _poll(call, [name], wanted - len(work))):
-            work += more
-    if not work and wanted > 0:
-        return await _poll(call, names, wanted, call.tools.settings.linger_seconds)
-    return work
-
-
-async def _poll(call: Call, names: Sequence[str], limit: int, wait_seconds: float = 0.0) -> list[Work]:
-    lease_seconds = call.tools.settings.lease_seconds
+    """Up to as many as are asked for; waits a little for the first one."""
+    settings = call.tools.settings
+    if body.batch_size < 1:
+        return []
     return await call.engine.poll(
-        call.namespace, names, limit=limit, wait_seconds=wait_seconds, lease_seconds=lease_seconds
+        call.namespace,
+        sorted(set(body.nodes)),
+        limit=min(body.batch_size, settings.max_batch),
+        wait_seconds=settings.linger_seconds,
+        lease_seconds=settings.lease_seconds,
     )
 
 
