@@ -1,11 +1,11 @@
-"""Every benchmark: `make bench`, or `python -m bench NAME` for one of write-units, local-runs, embedded-ports."""
+"""Every benchmark: `make bench`, or `python -m bench NAME` for one of write-units, local-runs, embedded-ports, api-load."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 
-from bench import embedded_ports, local_runs, write_units
+from bench import api_load, embedded_ports, local_runs, write_units
 from tests import emulators
 
 FORKS = (1_000, 10_000)
@@ -41,6 +41,7 @@ MEASURES = {
     "write-units": measure_write_units,
     "local-runs": measure_local_runs,
     "embedded-ports": embedded_ports.main,
+    "api-load": api_load.main,
 }
 
 if __name__ == "__main__":

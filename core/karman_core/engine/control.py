@@ -60,6 +60,7 @@ class Controls:
         self._services = services
         self._cache: OrderedDict[tuple[str, str], tuple[int, Control]] = OrderedDict()
         self._refreshing: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._waiting: set[tuple[str, str]] = set()
 
     def peek(self, namespace: str, run_id: str) -> Control:
         """What was last known. When that is old, a fresh read is begun beside whatever the caller does next."""
@@ -87,6 +88,21 @@ class Controls:
             self._remember((namespace, run_id), lost.old)
         else:
             self._remember((namespace, run_id), item)
+
+    async def note_waits(self, namespace: str, run_id: str) -> None:
+        """Keep that a state of the run waits, or has waited; once a run and process."""
+        if (namespace, run_id) in self._waiting:
+            return
+        actions: list[Action] = [Set("waits", 1), Set("ttl", self._services.ttl())]
+        await self._services.backend.table.update(keys.control(namespace, run_id), actions)
+        if len(self._waiting) >= _CACHED_RUNS:
+            self._waiting.clear()
+        self._waiting.add((namespace, run_id))
+
+    async def has_waits(self, namespace: str, run_id: str) -> bool:
+        """Whether a state of the run may wait: without, its eight partitions of signals need no look."""
+        item = await self._services.backend.table.get(keys.control(namespace, run_id))
+        return item is not None and "waits" in item
 
     async def stop_groups(self, namespace: str, run_id: str, groups: frozenset[str]) -> None:
         """Stop the branches of groups that have failed already."""

@@ -5,7 +5,9 @@
     {ns}#graph#{graph}                v#{version}               a version of a graph
     {ns}#days[#{graph}]               {day}                     the days on which runs began: what lists look through
     {ns}#cron#{graph}                 {trigger}                 the last run that a cron trigger started
-    {ns}#run#{run}                    header | control          a run; whether it is cancelled or paused
+    {ns}#tag#{hash}                   {time}#{run}              a run that has a tag; the hash is of its name and value
+    {ns}#namespace                    about                     the namespace itself
+    {ns}#run#{run}                    header | control          a run; whether it is cancelled or paused, or has waited
     {ns}#run#{run}#b#{branch}         s#{number}                the states of a branch, in order
     {ns}#run#{run}#j#{branch}#{number}#{epoch}#{level}#{item}   join    a join item, a partition by itself
     {ns}#run#{run}#store              {key}                     the run's store
@@ -14,12 +16,18 @@
 
 State records of a wide fork spread over as many partitions as it has branches, and each join item has its own, so no
 partition takes more writes than one branch or 200 arrivals make. Signals of one name share a partition, because pairing
-them with waits needs one consistent query.
+them with waits needs one consistent query. The runs of a tag share one over all days: a day's would take no more writes
+at a time, and pages would have to find their way from day to day.
+
+Two partitions of indexes go over all namespaces: unfinished runs, for the sweeper, and `namespaces`, for whoever runs the
+server. The items themselves lie in their namespace, so a role that is confined to it can write them; to list them takes
+the right to read an index whole, which only those two need.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 
 from karman_core.domain.branches import Branch, branch_text
@@ -33,7 +41,12 @@ LAST_NUMBER = "s#~"
 SIGNAL_SHARDS = 8
 UNFINISHED_SHARDS = 16
 DAY_MS = 86_400_000
+NAMESPACES = "namespaces"
+"""A partition of the index by time: of all namespaces."""
+
 _LONGEST_PATH = 400
+_TIME_DIGITS = 15
+_HASH_CHARACTERS = 32
 
 
 def node(namespace: str, name: str) -> Key:
@@ -119,6 +132,27 @@ def park(namespace: str, run_id: str) -> str:
 def parked(path: Branch, position: int, turn: int, token: str) -> str:
     """The sort key of work put aside."""
     return f"{_path(path)}#{position}#{turn}#{token}"
+
+
+def time_text(at_ms: int) -> str:
+    """A time as keys have it: texts sort as times do."""
+    return f"{at_ms:0{_TIME_DIGITS}d}"
+
+
+def order(created_ms: int, run_id: str) -> str:
+    """The place of a run among others."""
+    return f"{time_text(created_ms)}#{run_id}"
+
+
+def tagged(namespace: str, name: str, value: str) -> str:
+    """The partition of the runs that have a tag; the sort key is `order`. Names and values may be longer than keys."""
+    text = json.dumps([name, value])
+    return f"{namespace}#tag#{hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]}"
+
+
+def about(namespace: str) -> Key:
+    """The namespace itself."""
+    return Key(f"{namespace}#namespace", "about")
 
 
 def by_time(namespace: str, at_ms: int) -> str:

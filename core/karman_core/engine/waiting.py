@@ -69,6 +69,7 @@ class Waits:
             "then": encode_position(then),
             "ttl": self._services.ttl(),
         }
+        await self._controls.note_waits(run.namespace, run.run_id)
         # The mark first: whoever finds the wait takes both away.
         await self._mark_run(then, Set("waits", key.sk), OneOf("status", OPEN))
         await self._services.backend.table.put(item)
@@ -144,6 +145,8 @@ class Waits:
 
     async def awaited(self, namespace: str, run_id: str) -> list[str]:
         """Names of the signals that states of a run wait for, sorted, each once."""
+        if not await self._controls.has_waits(namespace, run_id):
+            return []
         return sorted({wait["name"] async for wait in self._waits(namespace, run_id)})
 
     async def _waits(self, namespace: str, run_id: str) -> AsyncIterator[Item]:
