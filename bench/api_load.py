@@ -1,9 +1,9 @@
 """How fast `karman dev` answers 200 clients at once: `python -m bench api-load`.
 
 The server is a process of its own: API, worker and database file together, as a user starts it. Before the clock starts
-it has run 100 forks of 1,000 branches, which leaves 100,200 states in the database. Then each client triggers a run, and
-gets one it triggered before; and again, over one connection each. In the one measure it never rests, which says how
-much the server can take; in the other it rests between requests, as people and programs do, up to a second.
+it has run 100 forks of 1,000 branches, which leaves 100,200 states in the database. Then each client triggers a run,
+and gets one it triggered before; and again, over one connection each. In the one measure it never rests, which says
+how much the server can take; in the other it rests up to a second between requests, as people and programs do.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,7 +60,8 @@ class Connection:
         """Status and body of an answer."""
         data = b"" if body is None else json.dumps(body).encode()
         kind = "content-type: application/json\r\n" if data else ""
-        head = f"{method} {_PATH}{path} HTTP/1.1\r\nhost: karman\r\nx-api-key: {KEY}\r\n{kind}content-length: {len(data)}\r\n\r\n"
+        head = f"{method} {_PATH}{path} HTTP/1.1\r\nhost: karman\r\nx-api-key: {KEY}\r\n{kind}"
+        head += f"content-length: {len(data)}\r\n\r\n"
         self._writer.write(head.encode() + data)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         lines = answer.lower().split(b"\r\n")
@@ -117,22 +119,22 @@ async def _ended(connection: Connection, run_id: str) -> dict[str, Any]:
 async def _client(url: str, until: float, rest_seconds: float, figures: Figures) -> None:
     connection = await Connection.open(url)
     runs: list[str] = []
-    await asyncio.sleep(random.random() * min(1.0, rest_seconds + 0.1))  # noqa: S311  nothing secret
+    await asyncio.sleep(random.random() * min(1.0, rest_seconds + 0.1))
     while time.monotonic() < until:
         begun = time.perf_counter()
         status, body = await connection.call("POST", "/graphs/chain/runs", {})
         figures.trigger.append(time.perf_counter() - begun)
-        if status != 201:
+        if status != HTTPStatus.CREATED:
             figures.errors.append(f"trigger: {status} {body}")
             continue
         runs.append(body["run_id"])
-        await asyncio.sleep(random.random() * rest_seconds)  # noqa: S311
+        await asyncio.sleep(random.random() * rest_seconds)
         begun = time.perf_counter()
-        status, body = await connection.call("GET", f"/runs/{random.choice(runs)}")  # noqa: S311
+        status, body = await connection.call("GET", f"/runs/{random.choice(runs)}")
         figures.get.append(time.perf_counter() - begun)
-        if status != 200:
+        if status != HTTPStatus.OK:
             figures.errors.append(f"get: {status} {body}")
-        await asyncio.sleep(random.random() * rest_seconds)  # noqa: S311
+        await asyncio.sleep(random.random() * rest_seconds)
     connection.close()
 
 
