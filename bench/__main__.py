@@ -1,4 +1,4 @@
-"""Every benchmark: `make bench`, or `python -m bench NAME` for one: write-units, local-runs, embedded-ports, api-load."""
+"""Every benchmark: `make bench`, or `python -m bench NAME`: write-units, local-runs, embedded-ports, api-load."""
 
 from __future__ import annotations
 
