@@ -42,6 +42,10 @@ class Resource:
         """A route that needs no key; the path follows the version."""
         return self._route(method, f"{PREFIX}{path}", (), 200)
 
+    def hidden(self, path: str) -> Callable[[Handler], Handler]:
+        """A page that needs no key, and is no part of the API's description; the path follows the version."""
+        return self.router.get(f"{PREFIX}{path}", openapi_extensions={_EXTENSION: []}, include_in_schema=False)
+
     def route(
         self, method: str, path: str, *scopes: Scope, status: int = 200
     ) -> Callable[[Handler], Handler]:

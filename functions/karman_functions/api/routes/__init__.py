@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from karman_functions.api.routes import graphs, health, keys, nodes, runs, signals, triggers, work
+from karman_functions.api.routes import graphs, health, keys, nodes, reference, runs, signals, triggers, work
 
 RESOURCES = (
     health.resource,
+    reference.resource,
     nodes.resource,
     graphs.resource,
     runs.resource,
