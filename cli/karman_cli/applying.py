@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from karman._internal.texts import to_yaml
+from karman_cli.confirming import confirmed
 from karman_cli.output import note, print_text
-from karman_cli.registering import put_valid
+from karman_cli.registering import without_values
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.errors import InvalidGraph, NotFound
 
 if TYPE_CHECKING:
-    from karman_core.engine import Engine
+    from karman_cli.connections.connection import Connection
     from karman_core.engine.views import GraphView
-    from karman_runtime.composition import Assembly
+
+STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be stored; `quiet` leaves saying so to the caller."""
+    """What is to be stored; `as_json` leaves saying so to the caller."""
 
     definition: GraphDefinition
     secrets: Mapping[str, str]
     dry_run: bool
-    quiet: bool
+    yes: bool
+    as_json: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Applied:
     Attributes:
         version: the current one; None when there was none, and none was stored.
         changed: whether the definition differs from the one that was current.
-        stored: False for a dry run.
+        stored: False for a dry run, and when the user did not want it.
         difference: lines of a unified diff; none where it does not differ.
     """
 
@@ -47,38 +51,51 @@ class Applied:
     difference: tuple[str, ...]
 
 
-async def apply_graph(assembly: Assembly, namespace: str, request: Request) -> Applied:
-    """Show the difference, then store the graph.
+async def apply_graph(connection: Connection, request: Request) -> Applied:
+    """Show the difference, ask, then store the graph.
 
     Raises:
         InvalidGraph: it cannot be stored; nothing was changed.
         InvalidInput: a secret has no value.
+        BadParameter: there is nobody to ask.
     """
-    definition, engine = request.definition, assembly.engine
-    problems = await engine.check_graph(namespace, definition)
+    definition = request.definition
+    before = await _checked(connection, request)
+    version = None if before is None else before.version
+    lines = _difference(before, definition)
+    if not request.as_json:
+        _show(definition.name, version, lines)
+    changes = bool(lines or request.secrets)
+    if request.dry_run or not changes or not _wanted(connection, request):
+        if changes and not request.as_json:
+            note("nothing was stored (--dry-run)" if request.dry_run else "nothing was stored")
+        return Applied(definition.name, version, bool(lines), stored=False, difference=lines)
+    view = await connection.put_graph(definition, request.secrets)
+    if not request.as_json:
+        note(f"graph '{definition.name}' is version {view.version} now")
+    return Applied(definition.name, view.version, bool(lines), stored=True, difference=lines)
+
+
+async def _checked(connection: Connection, request: Request) -> GraphView | None:
+    """The stored version, if there is one. Raises what speaks against storing this one."""
+    definition = request.definition
+    problems = await connection.check_graph(definition)
     if problems:
         raise InvalidGraph(
             f"Graph '{definition.name}' is not valid here; nodes are made known by `karman dev`.", problems
         )
-    before = await _stored(engine, namespace, definition.name)
-    version = None if before is None else before.version
-    lines = _difference(before, definition)
-    if not request.quiet:
-        _show(definition.name, version, lines)
-    if not request.dry_run:
-        view = await put_valid(assembly, namespace, definition, request.secrets)
-        version = view.version
-    if not request.quiet and lines:
-        stored = f"graph '{definition.name}' is version {version} now"
-        note("nothing was stored (--dry-run)" if request.dry_run else stored)
-    return Applied(definition.name, version, bool(lines), not request.dry_run, lines)
-
-
-async def _stored(engine: Engine, namespace: str, name: str) -> GraphView | None:
+    missing = await connection.secrets_missing(definition, request.secrets)
+    if missing:
+        raise without_values(definition.name, missing)
     try:
-        return await engine.get_graph(namespace, name)
+        return await connection.graph(definition.name)
     except NotFound:
         return None
+
+
+def _wanted(connection: Connection, request: Request) -> bool:
+    question = f"Store this as graph '{request.definition.name}' on {connection.place}?"
+    return confirmed(question, yes=request.yes, as_json=request.as_json)
 
 
 def _difference(before: GraphView | None, definition: GraphDefinition) -> tuple[str, ...]:
@@ -89,10 +106,22 @@ def _difference(before: GraphView | None, definition: GraphDefinition) -> tuple[
 
 
 def _show(name: str, version: int | None, lines: tuple[str, ...]) -> None:
-    if lines:
-        print_text("\n".join(lines))
-    else:
+    if not lines:
         note(f"graph '{name}' is as stored, version {version}")
+    elif sys.stdout.isatty():
+        _print_coloured(lines)
+    else:
+        print_text("\n".join(lines))
+
+
+def _print_coloured(lines: tuple[str, ...]) -> None:
+    from rich.text import Text
+
+    from karman_cli.tables import stdout_console
+
+    console = stdout_console()
+    for line in lines:
+        console.print(Text(line, STYLES.get(line[:1], "")), soft_wrap=True)
 
 
 def _text(definition: GraphDefinition) -> list[str]:

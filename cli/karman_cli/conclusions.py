@@ -10,6 +10,7 @@ from karman_cli.output import note, print_document
 from karman_cli.run_texts import failure_place, summary
 
 if TYPE_CHECKING:
+    from karman_cli.connections.connection import Connection
     from karman_core.engine import Engine
     from karman_core.engine.views import RunView, StateView
 
@@ -23,6 +24,17 @@ async def failed_states(engine: Engine, run: RunView) -> tuple[StateView, ...]:
         return ()
     page = await engine.list_states(run.namespace, run.run_id, status="FAILED", limit=SHOWN)
     return page.states[:SHOWN]
+
+
+async def first_failed(connection: Connection, run: RunView) -> tuple[StateView, ...]:
+    """The same, of a run that others have worked on."""
+    found: list[StateView] = []
+    if run.status == "FAILED":
+        async for state in connection.states(run.run_id, status="FAILED"):
+            found.append(state)
+            if len(found) == SHOWN:
+                break
+    return tuple(found)
 
 
 def conclude(

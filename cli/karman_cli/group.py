@@ -10,7 +10,7 @@ from typing import Any
 from typer import Abort, TyperException
 from typer.core import TyperGroup
 
-from karman_cli.exit_codes import ExitCode
+from karman_cli.exit_codes import ExitCode, error_exit_code
 
 
 class Commands(TyperGroup):
@@ -31,6 +31,16 @@ class Commands(TyperGroup):
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
+class Listing(TyperGroup):
+    """A group whose first command, `list`, is meant when none is named: `karman keys --json`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's own
+        """Put it in."""
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def report(error: Exception, arguments: Sequence[str]) -> ExitCode:
     """Say what went wrong, and find the exit code for it."""
     from karman_core.domain.errors import BackendError, KarmanError
@@ -48,7 +58,8 @@ def report(error: Exception, arguments: Sequence[str]) -> ExitCode:
     from karman_cli.output import print_error
 
     print_error(error, as_json=as_json)
-    return ExitCode.INTERNAL if isinstance(error, BackendError) else ExitCode.UNUSABLE
+    # What is left of the backend's errors (a condition that was lost) is none of the caller's.
+    return error_exit_code(error.code, 500 if isinstance(error, BackendError) else error.status)
 
 
 def _report_usage(error: TyperException, *, as_json: bool) -> ExitCode:

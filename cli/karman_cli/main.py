@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import typer
 
-from karman_cli.commands import graph, keys
+from karman_cli.commands import graph, keys, profiles, triggers
 from karman_cli.commands.apply import apply
 from karman_cli.commands.cancel import cancel
 from karman_cli.commands.dev import dev
+from karman_cli.commands.login import login, logout
+from karman_cli.commands.logs import logs
 from karman_cli.commands.pause import pause
+from karman_cli.commands.rerun import rerun
 from karman_cli.commands.resume import resume
 from karman_cli.commands.retry import retry
 from karman_cli.commands.run import run
 from karman_cli.commands.runs import runs
 from karman_cli.commands.show import show
 from karman_cli.commands.signal import signal
+from karman_cli.commands.stats import stats
 from karman_cli.commands.trigger import trigger
-from karman_cli.commands.triggers import triggers
 from karman_cli.commands.version import version
-from karman_cli.group import Commands
+from karman_cli.commands.worker import worker
+from karman_cli.group import Commands, Listing
+from karman_cli.operating import EPILOG
 
 app = typer.Typer(
     cls=Commands,
@@ -26,38 +34,56 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-graph_app = typer.Typer(help="Check, draw and print graphs.", no_args_is_help=True)
-keys_app = typer.Typer(help="API keys of a namespace.", no_args_is_help=True)
 
-COMMANDS = (
-    run,
-    dev,
-    apply,
-    trigger,
-    runs,
-    show,
-    signal,
-    cancel,
-    pause,
-    resume,
-    retry,
-    triggers,
-    version,
-)
+Command: TypeAlias = Callable[..., int | None]
 
-for command in COMMANDS:
+HERE: tuple[Command, ...] = (run, dev, worker, login, logout, version)
+OPERATING = (apply, trigger, runs, show, logs, stats, signal, cancel, pause, resume, retry, rerun)
+GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
+    "triggers": (
+        "Cron triggers of graphs; lists them without a command.",
+        {
+            "list": triggers.list_triggers,
+            "next": triggers.next_firings,
+            "enable": triggers.enable_trigger,
+            "disable": triggers.disable_trigger,
+            "fire": triggers.fire_trigger,
+        },
+    ),
+    "keys": (
+        "API keys of a namespace; lists them without a command.",
+        {
+            "list": keys.list_keys,
+            "create": keys.create_key,
+            "rotate": keys.rotate_key,
+            "delete": keys.delete_key,
+        },
+    ),
+}
+
+for command in HERE:
     app.command()(command)
-for graph_command in (graph.validate, graph.draw, graph.show):
-    graph_app.command()(graph_command)
-for name, key_command in (
-    ("list", keys.list_keys),
-    ("create", keys.create_key),
-    ("rotate", keys.rotate_key),
-    ("revoke", keys.revoke_key),
-):
-    keys_app.command(name)(key_command)
+for command in OPERATING:
+    app.command(epilog=EPILOG)(command)
+for group, (text, members) in GROUPS.items():
+    sub = typer.Typer(cls=Listing, help=text)
+    for name, command in members.items():
+        sub.command(name, epilog=EPILOG)(command)
+    app.add_typer(sub, name=group)
+
+graph_app = typer.Typer(help="Check, draw, print and delete graphs.", no_args_is_help=True)
+graph_app.command()(graph.validate)
+graph_app.command()(graph.draw)
+graph_app.command()(graph.show)
+graph_app.command(epilog=EPILOG)(graph.delete)
 app.add_typer(graph_app, name="graph")
-app.add_typer(keys_app, name="keys")
+
+profiles_app = typer.Typer(
+    cls=Listing, help="Servers that `karman login` saved; lists them without a command."
+)
+profiles_app.command("list")(profiles.list_profiles)
+profiles_app.command("use")(profiles.use_profile)
+app.add_typer(profiles_app, name="profiles")
 
 
 def main() -> None:

@@ -7,22 +7,52 @@ from typing import Annotated
 
 import typer
 
+_WHERE = "Where and how"
+
 Db = Annotated[
     Path | None,
     typer.Option(
         "--db",
         metavar="FILE",
         dir_okay=False,
-        help="The database file. Default: $KARMAN_DB, else .karman/karman.db.",
+        rich_help_panel=_WHERE,
+        help="Work on this database. Default: see below.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, errors included.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", rich_help_panel=_WHERE, help="Work on this server."),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        rich_help_panel=_WHERE,
+        help="Work on a server that `karman login` saved under this name.",
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", rich_help_panel=_WHERE, help="Print one JSON document, errors included."),
+]
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", metavar="NAME", help="Default: $KARMAN_NAMESPACE, else 'default'."),
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        rich_help_panel=_WHERE,
+        help="Default: $KARMAN_NAMESPACE, else the profile's, else 'default'.",
+    ),
 ]
 Traceback = Annotated[
-    bool, typer.Option("--traceback", help="Show the traceback of an error (also: KARMAN_DEBUG=1).")
+    bool,
+    typer.Option(
+        "--traceback",
+        rich_help_panel=_WHERE,
+        help="Show the traceback of an error (also: KARMAN_DEBUG=1).",
+    ),
 ]
 Inputs = Annotated[
     list[str] | None,
@@ -66,6 +96,10 @@ Nodes = Annotated[
     ),
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+OptionalRunId = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="The run's id; or --all with filters.")
+]
+All = Annotated[bool, typer.Option("--all", help="All runs that pass the filters, after asking.")]
 GraphTarget = Annotated[
     str,
     typer.Argument(
@@ -120,4 +154,37 @@ IdempotencyKey = Annotated[
     str | None,
     typer.Option("--idempotency-key", metavar="KEY", help="The same key again finds the same run."),
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and print the result.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait for the end, with live progress, and print the result.")
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="KEY=VALUE", help="A tag of the run. Can be given several times."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+GraphFilter = Annotated[str | None, typer.Option("--graph", metavar="NAME", help="Only runs of this graph.")]
+StatusFilter = Annotated[
+    str | None,
+    typer.Option("--status", metavar="STATUS", help="Only runs in this status, such as failed or running."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Only runs begun since then: an age (30m, 12h, 1d) or an ISO time."
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Only runs begun before then: an age or an ISO time."),
+]
+TagFilter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag", metavar="KEY=VALUE", help="Only runs with this tag; given several times, with all."
+    ),
+]
+GraphName = Annotated[str, typer.Argument(metavar="GRAPH", help="The graph's name.")]
+TriggerName = Annotated[
+    str, typer.Argument(metavar="TRIGGER", help="The trigger's name, as `karman triggers` lists it.")
+]

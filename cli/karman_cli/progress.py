@@ -7,11 +7,12 @@ not grow with the number of states, but for those that wait.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.topology import Topology, build
-from karman_core.engine.views import StateView
+from karman_core.engine.views import AttemptView, GroupView, StateView
 from karman_core.ports.observer import GroupOpened, Observation, RunEnded, StateBegan, StateCommitted
 
 KEPT_FAILURES = 1_000
@@ -72,10 +73,11 @@ class Progress:
         self._topology = build(definition)
         self._counts: defaultdict[str, Counts] = defaultdict(Counts)
         self._running: set[str] = set()
+        self._told: set[tuple[str, int]] = set()
 
     def observe(self, observation: Observation) -> None:
         """Take note, if it is about this run."""
-        if self.run_id is not None and observation.run_id != self.run_id:
+        if self.run_id is not None and getattr(observation, "run_id", None) != self.run_id:
             return
         match observation:
             case StateBegan():
@@ -101,6 +103,33 @@ class Progress:
             for each in following:
                 self._counts[each].branches += state.width // len(following)
 
+    def recount(self, states: Iterable[StateView], after_ms: int = 0) -> None:
+        """Count anew, from a run's states as they were read. Each attempt that failed after that is told once."""
+        self._counts.clear()
+        for state in states:
+            self.recall(state)
+            if state.status == "RUNNING":
+                self._counts[state.identifier].running += 1
+            failed = [attempt for attempt in state.attempts if attempt.error_kind is not None]
+            for place, attempt in enumerate(failed, start=1):
+                final = state.status == "FAILED" and place == len(failed)
+                if attempt.ended_ms > after_ms:
+                    self._tell((state.state_id, attempt.ended_ms), state.identifier, attempt, final=final)
+
+    def take_groups(self, groups: Iterable[GroupView]) -> None:
+        """Count branches that have ended in the place of states: of groups that are too wide to be read."""
+        ended: defaultdict[str, Counts] = defaultdict(Counts)
+        for group in groups:
+            counts = ended[group.identifier]
+            counts.succeeded += group.succeeded
+            counts.failed += group.failed
+            counts.other += group.pruned
+        for identifier, counts in ended.items():
+            following = self._following(self._topology, identifier)
+            if len(following) == 1:
+                first = self._counts[following[0]]
+                first.succeeded, first.failed, first.other = counts.succeeded, counts.failed, counts.other
+
     def rows(self) -> list[Row]:
         """Every node instance, in the order and depth in which it is shown."""
         totals = self._totals()
@@ -123,6 +152,14 @@ class Progress:
             final = committed.status != "RETRYING"
             self.failures.append(Failure(committed.identifier, committed.attempt, committed.error, final))
             self.failure_count += 1
+
+    def _tell(self, once: tuple[str, int], identifier: str, attempt: AttemptView, *, final: bool) -> None:
+        if once in self._told:
+            return
+        self._told.add(once)
+        error = f"{attempt.error_kind}: {attempt.error_message}"
+        self.failures.append(Failure(identifier, attempt.attempt, error, final))
+        self.failure_count += 1
 
     @staticmethod
     def _count(counts: Counts, status: str, state_id: str) -> None:

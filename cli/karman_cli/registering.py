@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from karman._internal.node import declaration_of
 from karman_cli.output import note
-from karman_core.domain.definition import JSON, GraphDefinition
+from karman_core.domain.definition import JSON, GraphDefinition, NodeInstance
 from karman_core.domain.errors import InvalidGraph, InvalidInput
 from karman_core.domain.topology import build
 
@@ -56,7 +56,9 @@ async def put_valid(
     if problems:
         raise InvalidGraph(f"Graph '{definition.name}' is not valid.", problems)
     own = {name: value for name, value in secrets.items() if name in definition.secrets}
-    await _check_secrets(assembly, namespace, definition, own)
+    missing = await secrets_missing(assembly, namespace, definition, own)
+    if missing:
+        raise without_values(definition.name, missing)
     return await assembly.engine.put_graph(namespace, definition, secrets=own or None)
 
 
@@ -70,25 +72,34 @@ def check_secrets_used(secrets: Mapping[str, str], definitions: Collection[Graph
         )
 
 
+def root_of(definition: GraphDefinition) -> NodeInstance | None:
+    """The graph's first node, whose inputs a trigger gives; None for a graph that is not valid and has none."""
+    topology = build(definition)
+    firsts = [topology.identifiers[number] for number in topology.roots]
+    return next((instance for instance in definition.nodes if instance.identifier in firsts[:1]), None)
+
+
 async def root_schema(engine: Engine, namespace: str, definition: GraphDefinition) -> Mapping[str, JSON]:
     """The JSON Schema of the inputs that a trigger gives: those of the graph's first node."""
-    topology = build(definition)
-    instances = {instance.identifier: instance for instance in definition.nodes}
-    for number in topology.roots:
-        root = instances[topology.identifiers[number]]
+    root = root_of(definition)
+    if root is not None:
         for node in await engine.list_nodes(root.namespace or namespace):
             if node.name == root.node_name:
                 return node.inputs_schema
     return {}
 
 
-async def _check_secrets(
+async def secrets_missing(
     assembly: Assembly, namespace: str, definition: GraphDefinition, given: Mapping[str, str]
-) -> None:
+) -> list[str]:
+    """Names of the secrets that the definition reads and that have no value, given or stored."""
     stored = await assembly.backend.secrets.names(f"{namespace}/{definition.name}")
-    missing = sorted(set(definition.secrets) - set(given) - set(stored))
-    if missing:
-        raise InvalidInput(
-            f"Graph '{definition.name}' reads secrets that have no value: {', '.join(missing)}. Give them with "
-            f"--secret {missing[0]}=VALUE, or --secret-env {missing[0]} to take it from the environment."
-        )
+    return sorted(set(definition.secrets) - set(given) - set(stored))
+
+
+def without_values(graph: str, missing: list[str]) -> InvalidInput:
+    """The error for secrets that have no value."""
+    return InvalidInput(
+        f"Graph '{graph}' reads secrets that have no value: {', '.join(missing)}. Give them with "
+        f"--secret {missing[0]}=VALUE, or --secret-env {missing[0]} to take it from the environment."
+    )

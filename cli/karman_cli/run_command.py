@@ -14,8 +14,8 @@ from karman_cli.exit_codes import ExitCode
 from karman_cli.logs import log_to_stderr
 from karman_cli.output import note
 from karman_cli.registering import check_secrets_used
+from karman_cli.run_texts import command_line
 from karman_cli.running import Manner, Running, Start
-from karman_cli.session import command_line
 from karman_cli.watching import Watch
 from karman_core.domain.errors import NotFound
 from karman_runtime.composition import assembled

@@ -1,8 +1,9 @@
-"""Runs, states and times as people read them."""
+"""Runs, states, times and commands as people read them."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime
 
 from karman_core.engine.views import RunView, StateView
@@ -60,3 +61,8 @@ def failure_place(state: StateView) -> str:
     if not users:
         return ""
     return f"{users[-1]['file']}, line {users[-1]['line']}, in {users[-1]['where']}"
+
+
+def command_line(*words: object) -> str:
+    """A command as it can be pasted into a shell."""
+    return shlex.join(["karman", *map(str, words)])

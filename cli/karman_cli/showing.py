@@ -106,8 +106,8 @@ def _details(state: StateView, *, everything: bool, traceback: bool) -> list[str
     if not everything and not traceback:
         if not state.error:
             return []
-        place = failure_place(state)
-        return [f"[red]{escape(state.error)}[/]", *([f"[dim]{escape(place)}[/]"] if place else [])]
+        whence = [text for text in (failure_place(state), f"state {state.state_id}") if text]
+        return [f"[red]{escape(state.error)}[/]", *(f"[dim]{escape(text)}[/]" for text in whence)]
     texts = []
     for attempt in failed:
         text = f"attempt {attempt.attempt}: {attempt.error_kind}: {attempt.error_message}"

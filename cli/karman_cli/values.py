@@ -6,12 +6,14 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from typer import BadParameter
 
 from karman_core.domain.definition import JSON
 
+AGE = re.compile(r"(\d{1,9})([smhdw])")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 
 
@@ -97,10 +99,27 @@ def read_object(path: Path | None) -> dict[str, JSON]:
 
 def duration_seconds(text: str, option: str) -> int:
     """`90s`, `15m`, `2h`, `1d`, `1w` in seconds. Raises BadParameter."""
-    match = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip())
+    match = re.fullmatch(AGE, text.strip())
     if match is None:
         raise BadParameter(f"{option} takes a number and a unit (90s, 15m, 2h, 1d, 1w), not {text!r}")
     return int(match[1]) * SECONDS[match[2]]
+
+
+def moment_ms(text: str, option: str, now_ms: int) -> int:
+    """An age (`30m`: so long ago) or an ISO 8601 time, local without a zone, in epoch milliseconds.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    given = text.strip()
+    if re.fullmatch(AGE, given):
+        return max(0, now_ms - duration_seconds(given, option) * 1000)
+    try:
+        return max(0, round(datetime.fromisoformat(given).astimezone().timestamp() * 1000))
+    except (ValueError, OverflowError, OSError):
+        raise BadParameter(
+            f"{option} takes an age (30m, 12h, 1d, 2w) or an ISO time (2026-01-31 or 2026-01-31T09:30), not {text!r}"
+        ) from None
 
 
 def _refuse(constant: str) -> JSON:

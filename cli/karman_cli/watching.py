@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from karman_cli.displays import Display
 from karman_cli.progress import Progress
-from karman_cli.session import command_line
+from karman_cli.run_texts import command_line
 from karman_core.domain.definition import GraphDefinition
 from karman_core.ports.observer import Observation, RunEnded
 from karman_core.ports.system import Clock
@@ -43,6 +43,33 @@ class Watch:
             self.noticed.set()
 
 
+class News:
+    """Tells what a run waits for, and how to go on: each once, as long as it is so."""
+
+    def __init__(self, run_id: str, where: tuple[str, ...]) -> None:
+        """Make it; `where` are options that lead another terminal to the same place and namespace."""
+        self._run_id = run_id
+        self._where = where
+        self._said: set[str] = set()
+
+    def tell(self, run: RunView, display: Display) -> None:
+        """Say what is new."""
+        news = {
+            f"waiting for the signal '{name}'; send it from another terminal:\n"
+            f"  {self.command('signal', name, '--payload', '{}')}"
+            for name in run.awaiting
+        }
+        if run.status == "PAUSED":
+            news.add(f"the run is paused; to go on:\n  {self.command('resume')}")
+        for text in sorted(news - self._said):
+            display.say(text)
+        self._said = news
+
+    def command(self, name: str, *more: str) -> str:
+        """A command about this run, to be pasted into another terminal."""
+        return command_line(name, self._run_id, *more, *self._where)
+
+
 class Lookout:
     """Reads a run until it has ended, and says what it waits for."""
 
@@ -62,8 +89,7 @@ class Lookout:
         self._clock = clock
         self._namespace = namespace
         self._run_id = run_id
-        self._where = where
-        self._said: set[str] = set()
+        self._news = News(run_id, where)
 
     async def until_ended(self, noticed: asyncio.Event, display: Display) -> RunView:
         """The run as it ended. `noticed` makes it look at once."""
@@ -72,7 +98,7 @@ class Lookout:
             run = await self._engine.get_run(self._namespace, self._run_id)
             if run.ended:
                 return run
-            self._tell(run, display)
+            self._news.tell(run, display)
             if self._clock.now_ms() > run.deadline_ms:
                 await self._engine.sweep()  # which ends what is overdue, should nothing else be under way
             try:
@@ -80,19 +106,3 @@ class Lookout:
                     await noticed.wait()
             except TimeoutError:
                 continue
-
-    def _tell(self, run: RunView, display: Display) -> None:
-        news = {
-            f"waiting for the signal '{name}'; send it from another terminal:\n"
-            f"  {self.command('signal', name, '--payload', '{}')}"
-            for name in run.awaiting
-        }
-        if run.status == "PAUSED":
-            news.add(f"the run is paused; to go on:\n  {self.command('resume')}")
-        for text in sorted(news - self._said):
-            display.say(text)
-        self._said = news
-
-    def command(self, name: str, *more: str) -> str:
-        """A command about this run, to be pasted into another terminal."""
-        return command_line(name, self._run_id, *more, *self._where)

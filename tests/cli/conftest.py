@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.live import PLACES, Live, Place, live
+
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -17,6 +19,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         monkeypatch.delenv(name)
     monkeypatch.setenv("KARMAN_PORT", "0")  # tests run side by side
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     modules, handlers, level = set(sys.modules), list(logging.root.handlers), logging.root.level
     yield tmp_path
     for name in set(sys.modules) - modules:
@@ -25,3 +28,16 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
             del sys.modules[name]
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Live]:
+    """One for all tests of a process."""
+    with live() as running:
+        yield running
+
+
+@pytest.fixture(params=PLACES)
+def place(server: Live, request: pytest.FixtureRequest) -> Place:
+    """The database file of the server, and the server itself: commands do the same on both."""
+    return server.place(request.param)

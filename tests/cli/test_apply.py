@@ -24,12 +24,15 @@ def graph_file(identifier: str, name: str = "greeting") -> Path:
 def test_a_changed_graph_is_shown_and_stored_as_the_next_version() -> None:
     graph_file("hello")
     tried = karman("apply", "graph.yaml", "--db", "runs.db", "--dry-run")
-    applied = karman("apply", "graph.yaml", "--db", "runs.db")
+    unasked = karman("apply", "graph.yaml", "--db", "runs.db")
+    applied = karman("apply", "graph.yaml", "--db", "runs.db", "--yes")
     again = karman("apply", "graph.yaml", "--db", "runs.db")
 
     assert "-- identifier: greet\n" in tried.out
     assert "+- identifier: hello\n" in tried.out
     assert tried.err == "nothing was stored (--dry-run)\n"
+    assert unasked.code == 2
+    assert "there is nobody to ask: add --yes" in unasked.err
     assert applied.out == tried.out
     assert applied.err == "graph 'greeting' is version 2 now\n"
     assert (again.code, again.out) == (0, "")
@@ -38,7 +41,7 @@ def test_a_changed_graph_is_shown_and_stored_as_the_next_version() -> None:
 
 def test_a_new_graph_is_shown_as_a_whole() -> None:
     graph_file("hello", name="another")
-    output = karman("apply", "graph.yaml", "--db", "runs.db", "--json").document
+    output = karman("apply", "graph.yaml", "--db", "runs.db", "--yes", "--json").document
 
     assert (output["version"], output["changed"], output["stored"]) == (1, True, True)
     assert "+name: another" in output["difference"]

@@ -11,23 +11,34 @@ from tests.cli.command_line import karman, start
 COMMANDS = [
     "run",
     "dev",
+    "worker",
     "apply",
     "trigger",
     "runs",
     "show",
+    "logs",
+    "stats",
     "signal",
     "cancel",
     "pause",
     "resume",
     "retry",
-    "triggers",
+    "rerun",
+    "login",
+    "logout",
     "version",
+]
+
+GROUPED = [
+    *[["keys", *name] for name in ([], ["list"], ["create"], ["rotate"], ["delete"])],
+    *[["triggers", *name] for name in ([], ["list"], ["next"], ["fire"], ["enable"], ["disable"])],
+    *[["profiles", *name] for name in ([], ["list"], ["use"])],
 ]
 
 
 @pytest.mark.parametrize(
     "command",
-    [[], *[[name] for name in COMMANDS], ["graph"], ["graph", "draw"], ["keys"], ["keys", "create"]],
+    [[], *[[name] for name in COMMANDS], ["graph"], ["graph", "draw"], ["graph", "delete"], *GROUPED],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     output = karman(*command, "--help")
@@ -39,7 +50,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 def test_the_help_names_every_command() -> None:
     text = karman("--help").out
 
-    assert all(f" {name} " in text for name in [*COMMANDS, "graph", "keys"])
+    assert all(f" {name} " in text for name in [*COMMANDS, "graph", "keys", "triggers", "profiles"])
 
 
 def test_without_a_command_the_help_is_shown() -> None:
@@ -107,7 +118,7 @@ def test_the_version() -> None:
     [
         (["rnu"], "No such command 'rnu'. Did you mean 'run'?"),
         (["run", "--zzz"], "No such option: --zzz"),
-        (["cancel"], "Missing argument 'RUN'"),
+        (["show"], "Missing argument 'RUN'"),
         (["run", "a.py", "--concurrency", "many"], "Invalid value for '--concurrency'"),
     ],
 )

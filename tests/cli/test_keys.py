@@ -22,8 +22,8 @@ def test_a_key_is_made_listed_rotated_and_revoked(database: str) -> None:
     key_id = listed[0]["id"]
     rotated = karman("keys", "rotate", key_id, "--overlap", "0s", "--db", database)
     table = karman("keys", "list", "--db", database).out
-    revoked = karman("keys", "revoke", key_id, "--db", database)
-    again = karman("keys", "revoke", key_id, "--db", database)
+    revoked = karman("keys", "delete", key_id, "--db", database)
+    again = karman("keys", "delete", key_id, "--db", database)
 
     assert made.out.startswith(f"karman.default.{key_id}.")
     assert [(each["name"], each["scopes"]) for each in listed] == [("ci", ["read", "trigger"])]
@@ -50,7 +50,7 @@ def test_a_key_as_a_document(database: str) -> None:
         (["keys", "create", "ci", "--scope", "all"], "--scope is one of admin, trigger, worker, read"),
         (["keys", "create", "ci"], "Missing option '--scope'"),
         (["keys", "rotate", "x", "--overlap", "31d"], "--overlap is at most 30d"),
-        (["keys", "list", "--db", "nowhere.db"], "There is no database nowhere.db"),
+        (["keys", "list", "--db", "nowhere.db"], "There is no database at nowhere.db"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: list[str], message: str) -> None:
@@ -63,9 +63,9 @@ def test_what_cannot_be_done_is_said(arguments: list[str], message: str) -> None
 def test_triggers_are_listed_with_their_next_firings(database: str) -> None:
     table = karman("triggers", "--db", database).out
     (trigger,) = karman("triggers", "--next", "2", "--db", database, "--json").document["triggers"]
-    none = karman("triggers", "--graph", "other", "--db", database)
+    other = karman("triggers", "--graph", "other", "--db", database)
 
     assert "0 3 * * *" in table
     assert (trigger["graph"], trigger["trigger"], trigger["enabled"]) == ("greeting", "cron-0", True)
     assert trigger["next_ms"][1] - trigger["next_ms"][0] == 86_400_000
-    assert none.err == "no triggers\n"
+    assert (other.code, other.err) == (2, "error: There is no graph 'other' in namespace 'default'.\n")

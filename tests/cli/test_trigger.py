@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.command_line import GREETING, SUMS, finish, karman, start, write
+from tests.cli.command_line import GREETING, SUMS, finish, karman, start, wait_for_line, write
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,16 @@ def test_the_same_idempotency_key_is_the_same_run() -> None:
     other = karman(*arguments, "-i", "times=2")
     assert other.code == 2
     assert other.document["error"]["code"] == "conflict"
+
+
+def test_without_a_worker_the_waiting_says_so() -> None:
+    process = start("trigger", "greeting", "-i", "name=a", "--wait", "--db", "runs.db")
+    run = wait_for_line(process, "run ").split()[1]
+    wait_for_line(process, "is a worker running that has the graph's nodes")
+    cancelled = karman("cancel", run, "--db", "runs.db")
+
+    assert cancelled.code == 0
+    assert finish(process).code == 3
 
 
 def test_a_delayed_run_is_queued() -> None:
@@ -99,7 +109,7 @@ def test_runs_are_filtered(arguments: list[str], graphs: list[str]) -> None:
         (["--status", "done"], "--status is one of QUEUED, "),
         (
             ["--since", "yesterday"],
-            "--since takes a number and a unit (90s, 15m, 2h, 1d, 1w), not 'yesterday'",
+            "--since takes an age (30m, 12h, 1d, 2w) or an ISO time (2026-01-31 or 2026-01-31T09:30), not",
         ),
         (["--limit", "0"], "'--limit'"),
     ],
@@ -158,12 +168,16 @@ def test_a_database_that_does_not_exist(command: str) -> None:
     output = karman(*command.split(), "--db", "nope.db")
 
     assert output.code == 2
-    assert "error: There is no database nope.db; name one with --db FILE or KARMAN_DB." in output.err
+    assert output.err == (
+        "error: There is no database at nope.db; `karman dev` and `karman run --db nope.db` make one.\n"
+    )
 
 
 def test_the_database_may_be_named_by_the_environment() -> None:
     assert len(karman("runs", "--json", env={"KARMAN_DB": "runs.db"}).document["runs"]) == 2
-    assert "There is no database .karman/karman.db" in karman("runs").err
+    assert karman("runs", env={"KARMAN_DB": "nope.db"}).err.startswith(
+        "error: There is no database at nope.db;"
+    )
 
 
 def test_a_setting_that_cannot_be_used() -> None:

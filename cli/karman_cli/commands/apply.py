@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from karman_cli import options
+from karman_cli.operating import Session, operating
 
 
+@operating
 def apply(
+    session: Session,
     target: options.GraphTarget,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check it and show the difference; store nothing.")
-    ] = False,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
     secret: options.Secrets = None,
     secret_env: options.SecretEnv = None,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
-) -> None:
-    """Store a graph as its next version, after showing how it differs from the current one.
+) -> int:
+    """Store a graph as its next version, after showing how it differs from the current one, and asking.
 
-    Nodes it uses must be known: those of a worker that runs or ran on the database.
+    Nodes it uses must be known: those of a worker that runs or ran there. Without a terminal it takes --yes.
     """
     from karman_cli.applying import Request, apply_graph
+    from karman_cli.exit_codes import ExitCode
     from karman_cli.graph_targets import load_graph
     from karman_cli.output import print_document
     from karman_cli.registering import check_secrets_used
-    from karman_cli.session import with_assembly
     from karman_cli.values import secret_values
 
     definition, _ = load_graph(target, None)
     secrets = secret_values(secret, secret_env)
     check_secrets_used(secrets, [definition])
-    request = Request(definition, secrets, dry_run=dry_run, quiet=as_json)
-    applied = with_assembly(db, namespace, lambda assembly, name: apply_graph(assembly, name, request))
-    if as_json:
+    request = Request(definition, secrets, dry_run, yes, session.as_json)
+    applied = session.run(lambda connection: apply_graph(connection, request))
+    if session.as_json:
         print_document(applied)
+    refused = bool(applied.changed or secrets) and not applied.stored and not dry_run
+    return ExitCode.UNUSABLE if refused else ExitCode.OK

@@ -1,4 +1,4 @@
-"""`karman graph`: commands about definitions, which need no database."""
+"""`karman graph`: commands about definitions, all but one of which need no database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from karman_cli import options
+from karman_cli.operating import Session, operating
 
 if TYPE_CHECKING:
+    from karman_cli.connections.connection import Connection
     from karman_core.domain.definition import GraphDefinition
 
 Output = Annotated[
@@ -87,6 +89,31 @@ def show(
     if as_json:
         form = "json"
     write(forms[form](content), output, form, as_json=as_json and output is not None)
+
+
+@operating
+def delete(session: Session, name: options.GraphName, *, yes: options.Yes = False) -> int:
+    """Delete a stored graph with its schedules and secrets, after asking. Runs that go on keep their version."""
+    from karman_cli.confirming import confirmed
+    from karman_cli.exit_codes import ExitCode
+    from karman_cli.output import note, print_document
+
+    async def act(connection: Connection) -> bool:
+        await connection.graph(name)
+        question = f"Delete graph '{name}', its schedules and its secrets on {connection.place}?"
+        if not confirmed(question, yes=yes, as_json=session.as_json):
+            return False
+        await connection.delete_graph(name)
+        return True
+
+    if not session.run(act):
+        note("nothing was deleted")
+        return ExitCode.UNUSABLE
+    if session.as_json:
+        print_document({"graph": name, "deleted": True})
+    else:
+        note(f"graph '{name}' is deleted")
+    return ExitCode.OK
 
 
 def _size(definition: GraphDefinition) -> str:

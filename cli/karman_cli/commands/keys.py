@@ -1,19 +1,15 @@
-"""`karman keys`: API keys of a namespace, on the database itself, so that it needs no key to make the first one."""
+"""`karman keys`: API keys of a namespace. On a database it needs no key, and so makes the first one."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from karman_cli import options
+from karman_cli.operating import Session, operating
 
 if TYPE_CHECKING:
-    from karman_core.engine.access import AccessKeys, IssuedKey, Scope
-
-T = TypeVar("T")
+    from karman_core.engine.access import IssuedKey, Scope
 
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `karman keys list` shows it.")]
 Scopes = Annotated[
@@ -32,20 +28,15 @@ Overlap = Annotated[
 ]
 
 
-def list_keys(
-    *,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
-) -> None:
+@operating
+def list_keys(session: Session) -> None:
     """List the keys, oldest first. Their secrets are not kept, so they cannot be shown."""
     from karman_cli.output import note, print_document
     from karman_cli.run_texts import when
     from karman_cli.tables import print_table
 
-    found = _with_keys(db, namespace, lambda keys, name: keys.list(name))
-    if as_json:
+    found = session.run(lambda connection: connection.keys())
+    if session.as_json:
         print_document({"keys": found})
     elif not found:
         note("no keys")
@@ -57,29 +48,21 @@ def list_keys(
         print_table(("KEY", "NAME", "SCOPES", "CREATED", "LAST USED"), rows)
 
 
+@operating
 def create_key(
+    session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is or what it is for.")],
     *,
     scope: Scopes,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
 ) -> None:
     """Make a key. It is printed this once."""
     scopes = _scopes(scope)
-    _print_issued(_with_keys(db, namespace, lambda keys, own: keys.issue(own, name, scopes)), as_json=as_json)
+    issued = session.run(lambda connection: connection.issue_key(name, scopes))
+    _print_issued(issued, as_json=session.as_json)
 
 
-def rotate_key(
-    key: KeyId,
-    *,
-    overlap: Overlap = "1d",
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
-) -> None:
+@operating
+def rotate_key(session: Session, key: KeyId, *, overlap: Overlap = "1d") -> None:
     """Give a key another secret, printed this once; clients have the overlap to change."""
     from karman_cli.values import duration_seconds
     from karman_core.engine.access import MAX_OVERLAP_SECONDS
@@ -87,41 +70,20 @@ def rotate_key(
     seconds = duration_seconds(overlap, "--overlap")
     if seconds > MAX_OVERLAP_SECONDS:
         raise typer.BadParameter("--overlap is at most 30d")
-    issued = _with_keys(db, namespace, lambda keys, own: keys.rotate(own, key, overlap_seconds=seconds))
-    _print_issued(issued, as_json=as_json)
+    issued = session.run(lambda connection: connection.rotate_key(key, seconds))
+    _print_issued(issued, as_json=session.as_json)
 
 
-def revoke_key(
-    key: KeyId,
-    *,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
-) -> None:
+@operating
+def delete_key(session: Session, key: KeyId) -> None:
     """End a key. A server that has just seen it may believe it for another 15 seconds."""
     from karman_cli.output import note, print_document
 
-    _with_keys(db, namespace, lambda keys, own: keys.revoke(own, key))
-    if as_json:
+    session.run(lambda connection: connection.revoke_key(key))
+    if session.as_json:
         print_document({"id": key, "revoked": True})
     else:
         note(f"key {key} is revoked")
-
-
-def _with_keys(
-    db: Path | None, namespace: str | None, action: Callable[[AccessKeys, str], Awaitable[T]]
-) -> T:
-    from karman_cli.session import with_assembly
-    from karman_core.engine.access import AccessKeys
-
-    return with_assembly(
-        db,
-        namespace,
-        lambda assembly, name: action(
-            AccessKeys(assembly.backend.table, assembly.clock, assembly.entropy), name
-        ),
-    )
 
 
 def _scopes(given: list[str]) -> list[Scope]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from karman_cli import options
+from karman_cli.operating import Selection, Session, operating
 
 
-def pause(
-    run: options.RunId,
-    *,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
-) -> None:
-    """Begin no further nodes of a run, until it is resumed."""
-    from karman_cli.session import with_engine
-    from karman_cli.tables import print_run
+@operating
+def pause(session: Session, selection: Selection) -> int:
+    """Begin no further nodes of a run, until it is resumed.
 
-    print_run(with_engine(db, namespace, lambda engine, name: engine.pause(name, run)), as_json=as_json)
+    With --all it is done to all runs that pass the filters, and are in a status that it can change.
+    """
+    from karman_cli.selecting import operate
+
+    return operate(session, selection, "pause", lambda connection, run: connection.pause(run))

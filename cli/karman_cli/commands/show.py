@@ -2,77 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from karman_cli import options
+from karman_cli.operating import Session, operating
 
 if TYPE_CHECKING:
+    from karman_cli.connections.connection import Connection
     from karman_cli.state_tree import Line
-    from karman_core.engine import Engine
     from karman_core.engine.views import RunView, StateView
 
-PAGE = 500
+LISTED = 500
+"""States that `--json` lists without `--all`."""
 
 
+@operating
 def show(
+    session: Session,
     run: options.RunId,
     *,
     everything: Annotated[
         bool, typer.Option("--all", help="List every state of wide groups, and every attempt.")
     ] = False,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,
 ) -> None:
     """Show a run: its header, and its states with attempts, errors and times."""
-    from karman_cli.session import with_engine
+    from karman_cli.output import print_document
     from karman_cli.showing import print_header, print_lines
 
-    if as_json:
-        with_engine(db, namespace, lambda engine, name: _print_json(engine, name, run, everything=everything))
+    if session.as_json:
+        print_document(session.run(lambda connection: _document(connection, run, everything=everything)))
         return
-    view, lines = with_engine(
-        db, namespace, lambda engine, name: _read(engine, name, run, everything=everything)
-    )
+    view, lines = session.run(lambda connection: _read(connection, run, everything=everything))
     print_header(view)
-    print_lines(lines, everything=everything, traceback=traceback)
+    print_lines(lines, everything=everything, traceback=session.traceback)
 
 
-async def _read(
-    engine: Engine, namespace: str, run_id: str, *, everything: bool
-) -> tuple[RunView, list[Line]]:
+async def _read(connection: Connection, run_id: str, *, everything: bool) -> tuple[RunView, list[Line]]:
     from karman_cli.state_tree import StateTree
 
-    view = await engine.get_run(namespace, run_id)
+    view = await connection.run(run_id)
     tree = StateTree(everything=everything)
-    async for state in _states(engine, namespace, run_id):
+    async for state in connection.states(run_id):
         tree.add(state)
     return view, list(tree.lines())
 
 
-async def _print_json(engine: Engine, namespace: str, run_id: str, *, everything: bool) -> None:
-    """The run, and its first page of states; all of them with `--all`."""
-    from karman_cli.output import print_document
-
-    view = await engine.get_run(namespace, run_id)
+async def _document(connection: Connection, run_id: str, *, everything: bool) -> dict[str, object]:
+    """The run, and its first states; all of them with `--all`."""
+    view = await connection.run(run_id)
     states: list[StateView] = []
-    async for state in _states(engine, namespace, run_id):
-        if not everything and len(states) == PAGE:
-            break
+    async for state in connection.states(run_id):
         states.append(state)
-    print_document({"run": view, "states": states})
-
-
-async def _states(engine: Engine, namespace: str, run_id: str) -> AsyncIterator[StateView]:
-    cursor = None
-    while True:
-        page = await engine.list_states(namespace, run_id, cursor=cursor, limit=PAGE)
-        for state in page.states:
-            yield state
-        cursor = page.cursor
-        if cursor is None:
-            return
+        if not everything and len(states) == LISTED:
+            break
+    return {"run": view, "states": states}

@@ -1,70 +1,104 @@
-"""`karman triggers`."""
+"""`karman triggers`: the cron triggers of graphs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from karman_cli import options
+from karman_cli.operating import Session, operating
 
-if TYPE_CHECKING:
-    from karman_core.ports.timers import Schedule
+OfGraph = Annotated[str | None, typer.Option("--graph", metavar="NAME", help="Those of this graph.")]
 
 
-def triggers(
+@operating
+def list_triggers(
+    session: Session,
     *,
-    graph: Annotated[str | None, typer.Option("--graph", metavar="NAME", help="Those of this graph.")] = None,
+    graph: OfGraph = None,
     count: Annotated[
         int, typer.Option("--next", metavar="N", min=1, max=100, help="So many of the next firings.")
     ] = 3,
-    db: options.Db = None,
-    namespace: options.Namespace = None,
-    as_json: options.Json = False,
-    traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
 ) -> None:
     """List cron triggers with their next firings. A graph's definition says what they are."""
+    from karman_cli.firings import next_of
     from karman_cli.output import note, print_document
     from karman_cli.run_texts import when
-    from karman_cli.session import with_assembly
     from karman_cli.tables import print_table
-    from karman_core.backends.system import SystemClock
 
-    schedules = with_assembly(
-        db, namespace, lambda assembly, name: assembly.backend.schedules.list(name, graph)
-    )
-    now_ms = SystemClock().now_ms()
-    found = [_document(schedule, now_ms, count) for schedule in schedules]
-    if as_json:
+    found = [next_of(each, count) for each in session.run(lambda connection: connection.triggers(graph))]
+    if session.as_json:
         print_document({"triggers": found})
     elif not found:
         note("no triggers")
     else:
         rows = [
             (
-                each["graph"],
-                each["trigger"],
-                each["cron"],
-                each["timezone"],
-                ", ".join(map(when, each["next_ms"])) or "disabled",
+                each.graph,
+                each.trigger,
+                each.cron,
+                each.timezone,
+                ", ".join(map(when, each.next_ms)) or "disabled",
             )
             for each in found
         ]
         print_table(("GRAPH", "TRIGGER", "CRON", "ZONE", "NEXT (LOCAL TIME)"), rows)
 
 
-def _document(schedule: Schedule, now_ms: int, count: int) -> dict[str, Any]:
-    from karman_core.domain.cron import next_firing
+@operating
+def next_firings(
+    session: Session,
+    *,
+    graph: OfGraph = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000)] = 10,
+) -> None:
+    """List the next firings of all triggers, soonest first."""
+    from karman_cli.firings import next_of
+    from karman_cli.output import note, print_document
+    from karman_cli.run_texts import when
+    from karman_cli.tables import print_table
 
-    firings: list[int] = []
-    while schedule.enabled and len(firings) < count:
-        after_ms = firings[-1] if firings else now_ms
-        firings.append(next_firing(schedule.cron, schedule.timezone, after_ms))
-    return {
-        "graph": schedule.graph,
-        "trigger": schedule.trigger,
-        "cron": schedule.cron,
-        "timezone": schedule.timezone,
-        "enabled": schedule.enabled,
-        "next_ms": firings,
-    }
+    found = session.run(lambda connection: connection.triggers(graph))
+    moments = sorted((at, each.graph, each.trigger) for each in found for at in next_of(each, limit).next_ms)
+    moments = moments[:limit]
+    if session.as_json:
+        print_document({"next": [{"at_ms": at, "graph": of, "trigger": name} for at, of, name in moments]})
+    elif not moments:
+        note("no triggers that are enabled")
+    else:
+        print_table(("TIME (LOCAL)", "GRAPH", "TRIGGER"), [(when(at), of, name) for at, of, name in moments])
+
+
+@operating
+def fire_trigger(session: Session, graph: options.GraphName, trigger: options.TriggerName) -> None:
+    """Begin a run as the trigger would now, and print its id."""
+    from karman_cli.output import print_document, print_text
+
+    started = session.run(lambda connection: connection.fire(graph, trigger))
+    if session.as_json:
+        print_document(started)
+    else:
+        print_text(started.run_id)
+
+
+@operating
+def enable_trigger(session: Session, graph: options.GraphName, trigger: options.TriggerName) -> None:
+    """Let a trigger fire again. Makes a new version of the graph."""
+    _set(session, graph, trigger, enabled=True)
+
+
+@operating
+def disable_trigger(session: Session, graph: options.GraphName, trigger: options.TriggerName) -> None:
+    """Keep a trigger from firing. Makes a new version of the graph."""
+    _set(session, graph, trigger, enabled=False)
+
+
+def _set(session: Session, graph: str, trigger: str, *, enabled: bool) -> None:
+    from karman_cli.output import note, print_document
+
+    changed = session.run(lambda connection: connection.set_trigger(graph, trigger, enabled=enabled))
+    if session.as_json:
+        print_document(changed)
+    else:
+        note(f"trigger '{trigger}' of graph '{graph}' is {'enabled' if changed.enabled else 'disabled'}")

@@ -1,0 +1,214 @@
+"""A connection to an engine of this process, on a database file or, by the environment, on a deployment's table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from karman._internal.http.results import Firings
+from karman_cli.connections.connection import Place, RunRequest
+from karman_cli.registering import root_schema, secrets_missing
+from karman_core.domain.cron import next_firing
+from karman_core.domain.definition import JSON, GraphDefinition
+from karman_core.domain.errors import Conflict, NotFound, Problem
+from karman_core.engine.access import AccessKeys, IssuedKey, KeyView, Scope
+from karman_core.engine.listing import RunFilter
+from karman_core.engine.operations import Action
+from karman_core.engine.summaries import Statistics
+from karman_core.engine.views import BulkView, GraphView, GroupView, RunView, Started, StateView
+
+if TYPE_CHECKING:
+    from karman_core.ports.timers import Schedule
+    from karman_runtime.composition import Assembly
+
+PAGE = 500
+LOOK_SECONDS = 0.2
+"""How often a run is read while somebody waits for its end: other processes work on it."""
+
+FIRINGS = 5
+
+
+class EngineConnection:
+    """Carries the use cases out by itself. Belongs to one event loop."""
+
+    def __init__(self, assembly: Assembly, place: Place) -> None:
+        self._assembly = assembly
+        self._engine = assembly.engine
+        self._place = place
+        self._namespace = place.namespace
+        self._access = AccessKeys(assembly.backend.table, assembly.clock, assembly.entropy)
+
+    @property
+    def place(self) -> Place:
+        return self._place
+
+    async def graph(self, name: str, version: int | None = None) -> GraphView:
+        return await self._engine.get_graph(self._namespace, name, version)
+
+    async def check_graph(self, definition: GraphDefinition) -> tuple[Problem, ...]:
+        return await self._engine.check_graph(self._namespace, definition)
+
+    async def put_graph(self, definition: GraphDefinition, secrets: Mapping[str, str]) -> GraphView:
+        return await self._engine.put_graph(self._namespace, definition, secrets=secrets or None)
+
+    async def secrets_missing(self, definition: GraphDefinition, given: Mapping[str, str]) -> list[str]:
+        return await secrets_missing(self._assembly, self._namespace, definition, given)
+
+    async def inputs_schema(self, definition: GraphDefinition) -> Mapping[str, JSON]:
+        return await root_schema(self._engine, self._namespace, definition)
+
+    async def trigger(self, request: RunRequest) -> Started:
+        timeout = request.timeout_seconds
+        return await self._engine.trigger(
+            self._namespace,
+            request.graph,
+            inputs=request.inputs,
+            store=request.store,
+            tags=request.tags,
+            start_delay_ms=round(request.delay_seconds * 1000),
+            idempotency_key=request.idempotency_key,
+            timeout_ms=None if timeout is None else round(timeout * 1000),
+        )
+
+    async def run(self, run_id: str) -> RunView:
+        return await self._engine.get_run(self._namespace, run_id)
+
+    async def wait(self, run_id: str, seconds: float) -> RunView:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:  # other processes work on it, and tell this one nothing
+            run, left = await self.run(run_id), until - loop.time()
+            if run.ended or left <= 0:
+                return run
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+
+    async def runs(self, wanted: RunFilter, limit: int) -> AsyncIterator[RunView]:
+        cursor = None
+        while limit > 0:
+            page = await self._engine.list_runs(
+                self._namespace,
+                graph=wanted.graph,
+                status=wanted.status,
+                since_ms=wanted.since_ms,
+                until_ms=wanted.until_ms,
+                tags=wanted.tags,
+                limit=min(limit, PAGE),
+                cursor=cursor,
+            )
+            for run in page.runs[:limit]:
+                yield run
+            limit -= len(page.runs)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def states(self, run_id: str, *, status: str | None = None) -> AsyncIterator[StateView]:
+        cursor = None
+        while True:
+            page = await self._engine.list_states(
+                self._namespace, run_id, cursor=cursor, limit=PAGE, status=status
+            )
+            for state in page.states:
+                yield state
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def cancel(self, run_id: str) -> RunView:
+        return await self._engine.cancel(self._namespace, run_id)
+
+    async def pause(self, run_id: str) -> RunView:
+        return await self._engine.pause(self._namespace, run_id)
+
+    async def resume(self, run_id: str) -> RunView:
+        return await self._engine.resume(self._namespace, run_id)
+
+    async def retry(self, run_id: str) -> RunView:
+        return await self._engine.retry(self._namespace, run_id)
+
+    async def retry_state(self, run_id: str, state_id: str) -> RunView:
+        return await self._engine.operations.retry_state(self._namespace, run_id, state_id)
+
+    async def rerun(
+        self, run_id: str, start: str, inputs: Mapping[str, JSON] | None, idempotency_key: str | None
+    ) -> Started:
+        return await self._engine.operations.rerun(
+            self._namespace, run_id, start, inputs=inputs, idempotency_key=idempotency_key
+        )
+
+    async def bulk(self, action: str, wanted: RunFilter, *, dry_run: bool) -> AsyncIterator[BulkView]:
+        cursor = None
+        while True:
+            page = await self._engine.operations.bulk(
+                self._namespace, Action(action), wanted, limit=PAGE, cursor=cursor, dry_run=dry_run
+            )
+            yield page
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def groups(self, run_id: str) -> AsyncIterator[GroupView]:
+        cursor = None
+        while True:
+            page = await self._engine.list_groups(self._namespace, run_id, limit=PAGE, cursor=cursor)
+            for group in page.groups:
+                yield group
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def signal(self, run_id: str, name: str, payload: JSON) -> None:
+        await self._engine.signal(self._namespace, run_id, name, payload)
+
+    async def triggers(self, graph: str | None) -> list[Firings]:
+        now_ms = self._assembly.clock.now_ms()
+        return [_firings(each, now_ms) for each in await self._schedules(graph)]
+
+    async def fire(self, graph: str, trigger: str) -> Started:
+        for schedule in await self._schedules(graph):
+            if schedule.trigger == trigger:
+                started = await self._engine.fire(schedule, self._assembly.clock.now_ms())
+                if started is None:
+                    raise Conflict(f"Trigger '{trigger}' is disabled, or its run before goes on.")
+                return started
+        raise NotFound(f"Graph '{graph}' has no trigger '{trigger}'.")
+
+    async def set_trigger(self, graph: str, trigger: str, *, enabled: bool) -> Firings:
+        await self._engine.set_trigger(self._namespace, graph, trigger, enabled=enabled)
+        return next(each for each in await self.triggers(graph) if each.trigger == trigger)
+
+    async def delete_graph(self, name: str) -> None:
+        await self._engine.delete_graph(self._namespace, name)
+
+    async def statistics(self, wanted: RunFilter) -> Statistics:
+        return await self._engine.overview.statistics(
+            self._namespace, graph=wanted.graph, since_ms=wanted.since_ms, until_ms=wanted.until_ms
+        )
+
+    async def keys(self) -> list[KeyView]:
+        return await self._access.list(self._namespace)
+
+    async def issue_key(self, name: str, scopes: Sequence[Scope]) -> IssuedKey:
+        return await self._access.issue(self._namespace, name, scopes)
+
+    async def rotate_key(self, key_id: str, overlap_seconds: int) -> IssuedKey:
+        return await self._access.rotate(self._namespace, key_id, overlap_seconds=overlap_seconds)
+
+    async def revoke_key(self, key_id: str) -> None:
+        await self._access.revoke(self._namespace, key_id)
+
+    async def _schedules(self, graph: str | None) -> Sequence[Schedule]:
+        if graph is not None:
+            await self._engine.get_graph(self._namespace, graph)
+        return await self._assembly.backend.schedules.list(self._namespace, graph)
+
+
+def _firings(schedule: Schedule, after_ms: int) -> Firings:
+    found: list[int] = []
+    while schedule.enabled and len(found) < FIRINGS:
+        after_ms = next_firing(schedule.cron, schedule.timezone, after_ms)
+        found.append(after_ms)
+    return Firings(
+        schedule.graph, schedule.trigger, schedule.cron, schedule.timezone, schedule.enabled, tuple(found)
+    )
