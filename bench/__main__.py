@@ -22,7 +22,11 @@ def measure_write_units() -> None:
     print("write units (DynamoDB Local)             states   writes   reads  messages")
     chain = asyncio.run(write_units.chain_cost(endpoint, 20))
     fork = asyncio.run(write_units.fork_cost(endpoint, 1_000))
-    for name, cost in {"inline chain of 20": chain, "fork of 1,000 with a unite": fork}.items():
+    costs = {"inline chain of 20": chain, "fork of 1,000 with a unite": fork}
+    for given, declared in ((0, 0), (2, 0), (0, 2)):
+        name = f"one state and its trigger, {given}+{declared} tags"
+        costs[name] = asyncio.run(write_units.whole_run_cost(endpoint, given=given, declared=declared))
+    for name, cost in costs.items():
         print(f"{name:<38} {cost.states:>8} {cost.write_units:>8} {cost.read_units:>7} {cost.messages:>9}")
 
 

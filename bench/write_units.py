@@ -108,8 +108,28 @@ async def fork_cost(endpoint: str, width: int) -> Cost:
     return await _cost(endpoint, fork(width))
 
 
+async def whole_run_cost(endpoint: str, *, given: int = 0, declared: int = 0) -> Cost:
+    """The cost of a run of one state from its trigger on, with so many tags given and declared of its outputs.
+
+    It is the second of its day: the first one notes the day, once a process.
+    """
+    graph = chain(1).build()
+    tags = {f"output-{number}": "${{ s0.outputs.value }}" for number in range(declared)}
+    async with backend_at(endpoint) as (backend, consumed):
+        executor = NodeExecutor([Count])
+        engine = Engine(backend, clock=SystemClock(), entropy=SystemEntropy(), executor=executor)
+        await engine.register_nodes(NAMESPACE, executor.registered(RUNTIME))
+        await engine.put_graph(NAMESPACE, graph.model_copy(update={"tags": tags}))
+        await engine.trigger(NAMESPACE, graph.name)
+        await _drain(engine, backend)
+        writes, reads = consumed.write_units, consumed.read_units
+        await engine.trigger(NAMESPACE, graph.name, tags={f"given-{number}": "x" for number in range(given)})
+        messages = await _drain(engine, backend)
+        return Cost(1, consumed.write_units - writes, consumed.read_units - reads, messages)
+
+
 async def _cost(endpoint: str, graph: Graph) -> Cost:
-    async with _backend(endpoint) as (backend, consumed):
+    async with backend_at(endpoint) as (backend, consumed):
         executor = NodeExecutor(graph.nodes)
         engine = Engine(backend, clock=SystemClock(), entropy=SystemEntropy(), executor=executor)
         await engine.register_nodes(NAMESPACE, executor.registered(RUNTIME))
@@ -133,7 +153,8 @@ async def _drain(engine: Engine, backend: Backend) -> int:
 
 
 @asynccontextmanager
-async def _backend(endpoint: str) -> AsyncIterator[tuple[Backend, Consumed]]:
+async def backend_at(endpoint: str) -> AsyncIterator[tuple[Backend, Consumed]]:
+    """A backend with a new table, and what the table's calls have used so far."""
     clock, entropy = SystemClock(), SystemEntropy()
     name = f"bench-{entropy.token()}"
     session = Session(aws_access_key_id="bench", aws_secret_access_key="bench")  # noqa: S106  the emulator takes any

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json, SecretStr, ValidationError
 
 from karman_core.backends.aws.settings import AwsSettings
+from karman_core.domain.definition import NAME_PATTERN
 from karman_core.domain.errors import InvalidRequest, Problem
+from karman_core.engine import EngineSettings
+from karman_functions.api.callers import IamCaller
 
 PREFIX = "KARMAN_"
+
+SHORTEST_RETENTION_DAYS = 15
+"""SQS keeps a message for up to 14 days; what it refers to has to outlive it."""
+
+Level = Annotated[
+    Literal["debug", "info", "warning", "error"], BeforeValidator(lambda text: str(text).lower())
+]
 
 
 class Settings(BaseModel):
@@ -23,6 +34,12 @@ class Settings(BaseModel):
         burst: requests of one key at once.
         body_bytes: the largest body.
         cors_origins: separated by commas; empty for none.
+        iam_callers: what AWS identities may do, in JSON; see IamCaller. Nothing by default.
+        stage: of the deployment; a dimension of its metrics.
+        log_level: of log lines, which are JSON.
+        metrics: write metrics to stdout, in CloudWatch's embedded metric format.
+        tracing: `xray` to take the trace of a run whose trigger names none from X-Ray, where it is active.
+        retention_days: how long items of a run are kept after its end.
         table_name: the DynamoDB table; this and what follows are AwsSettings'.
     """
 
@@ -33,6 +50,13 @@ class Settings(BaseModel):
     burst: int = Field(default=200, ge=1)
     body_bytes: int = Field(default=4_194_304, ge=1_024, le=4_500_000)
     cors_origins: str = ""
+    iam_callers: Json[tuple[IamCaller, ...]] = ()
+
+    stage: str = Field(default="default", pattern=NAME_PATTERN)
+    log_level: Level = "info"
+    metrics: bool = True
+    tracing: Literal["off", "xray"] = "off"
+    retention_days: int = Field(default=30, ge=SHORTEST_RETENTION_DAYS, le=3_650)
 
     table_name: str
     prefix: str = "karman"
@@ -46,11 +70,16 @@ class Settings(BaseModel):
     cron_target_arn: str = ""
     scheduler_dead_letter_arn: str | None = None
     secrets_key_id: str | None = None
+    fair_queues: bool = True
 
     def aws(self) -> AwsSettings:
         """What the AWS backend is told."""
         named = {field.name for field in fields(AwsSettings)}
         return AwsSettings(**self.model_dump(include=named))
+
+    def engine(self) -> EngineSettings:
+        """What the engine is told."""
+        return EngineSettings(retention_seconds=self.retention_days * 86_400)
 
 
 def variable(field: str) -> str:
@@ -71,3 +100,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             for each in error.errors(include_input=False)
         ]
         raise InvalidRequest("The environment has settings that cannot be used.", problems) from None
+
+
+def x_ray_header() -> str | None:
+    """The trace of the current invocation, as Lambda tells it where X-Ray is active."""
+    return os.environ.get("_X_AMZN_TRACE_ID")

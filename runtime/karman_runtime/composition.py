@@ -100,6 +100,7 @@ class Assembly:
             wait_seconds=self.habits.wait_seconds,
             max_receives=self.habits.max_receives,
             finishes_receives=self.habits.finishes_receives,
+            observer=self.observer,
         )
 
     def cron(self) -> CronLoop:
@@ -141,7 +142,9 @@ def assembled(
             entropy=entropy,
             executor=executor,
             observer=observer,
-            settings=replace(EngineSettings(), lease_seconds=habits.lease_seconds),
+            settings=EngineSettings(
+                lease_seconds=habits.lease_seconds, retention_seconds=settings.retention_days * 86_400
+            ),
         )
         yield Assembly(backend, engine, executor, clock, entropy, habits, observer)
     finally:

@@ -59,6 +59,11 @@ class Deletions:
         self._any.set()
         self._batch.set()
 
+    def forget(self) -> None:
+        """Have `run` return without what is pending now: somebody else deletes it."""
+        self._pending.clear()
+        self.close()
+
     async def flush(self) -> None:
         """Delete everything that is pending now."""
         self._any.clear()

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from karman_core.domain.errors import KarmanError
+from karman_core.ports.observer import LeaseLost, Observer
 from karman_core.ports.queue import Incoming, Queue
 from karman_core.ports.system import Clock
 
@@ -35,10 +36,13 @@ class Lease:
 class Leases:
     """Every lease that this worker holds, by queue and message."""
 
-    def __init__(self, queue: Queue, clock: Clock, lease_seconds: int) -> None:
+    def __init__(
+        self, queue: Queue, clock: Clock, lease_seconds: int, observer: Observer | None = None
+    ) -> None:
         self._queue = queue
         self._clock = clock
         self._lease_seconds = lease_seconds
+        self._observer = observer
         self._held: dict[tuple[str, str], Lease] = {}
         self.stale_count = 0
         self.last_beat_ms: int | None = None
@@ -103,6 +107,8 @@ class Leases:
             return  # it ended, or came again with a new receipt, while the queue was being asked
         lease.stale = True
         self.stale_count += 1
+        if self._observer is not None:
+            self._observer.observe(LeaseLost(lease.queue, lease.message.id))
         logger.warning("lease lost", extra={"queue": lease.queue, "message_id": lease.message.id})
 
     def _warn_if_late(self, late_ms: int, interval: float) -> None:

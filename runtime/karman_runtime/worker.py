@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from karman_core.domain.errors import KarmanError
 from karman_core.engine import Disposition
+from karman_core.ports.observer import Observer
 from karman_core.ports.queue import Incoming, Queue
 from karman_core.ports.system import Clock
 from karman_runtime.deletions import Deletions
@@ -96,6 +97,7 @@ class Worker:
         wait_seconds: float = 20.0,
         max_receives: int | None = None,
         finishes_receives: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         """Make a worker.
 
@@ -111,6 +113,7 @@ class Worker:
             finishes_receives: when stopping, wait for receives under way, and give back what they get; for queues that
                 go on with a receive whose caller was cancelled.
             max_receives: a message that was received more often is dead; None where the queue itself sees to that.
+            observer: is told of leases that were lost.
         """
         if not queues or concurrency < len(queues):
             raise ValueError("a worker needs at least one queue and a slot for each of them")
@@ -125,7 +128,7 @@ class Worker:
         self._finishes_receives = finishes_receives
         self._unfinished: set[asyncio.Task[None]] = set()
         self._slots = Slots(concurrency)
-        self._leases = Leases(queue, clock, lease_seconds)
+        self._leases = Leases(queue, clock, lease_seconds, observer)
         self._deletions = Deletions(queue, clock)
         self._work: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()

@@ -9,11 +9,18 @@ from karman._internal.http.failures import Backoff
 from karman._internal.http.results import Checked, Firings, GraphVersion, Health, Page
 from karman._internal.http.runtime import Runtime
 from karman._internal.http.signing import SigV4Auth
+from karman_core.domain.statistics import Durations
 from karman_core.engine.access import IssuedKey, KeyView, Scope
+from karman_core.engine.summaries import FailureCount, NamespaceView, RunProgress, Statistics
 from karman_core.engine.views import (
     AttemptView,
+    BulkView,
     GraphView,
+    GroupView,
+    LeaseView,
+    Refusal,
     Registration,
+    Released,
     Report,
     RunView,
     Started,
@@ -27,23 +34,33 @@ __all__ = [
     "AsyncClient",
     "AttemptView",
     "Backoff",
+    "BulkView",
     "Checked",
     "Client",
+    "Durations",
+    "FailureCount",
     "Firings",
     "GraphVersion",
     "GraphView",
+    "GroupView",
     "Health",
     "IssuedKey",
     "KeyView",
+    "LeaseView",
+    "NamespaceView",
     "Page",
+    "Refusal",
     "Registration",
+    "Released",
     "Report",
+    "RunProgress",
     "RunView",
     "Runtime",
     "Scope",
     "SigV4Auth",
     "Started",
     "StateView",
+    "Statistics",
     "TotalsView",
     "Work",
 ]

@@ -15,6 +15,7 @@ from karman_core.backends.system import SystemClock, SystemEntropy
 from karman_core.engine import Engine
 from karman_core.ports.system import Clock
 from karman_functions.api import Application, Limits, application
+from karman_functions.api.callers import IamCaller
 
 ADMIN_KEY = "the-admin-key"
 NS = "ns"
@@ -108,6 +109,7 @@ class Api:
     clock: Clock = field(default_factory=SystemClock)
     limits: Limits = UNLIMITED
     cors_origins: tuple[str, ...] = ()
+    callers: tuple[IamCaller, ...] = ()
     backend: EmbeddedBackend = field(init=False)
     engine: Engine = field(init=False)
     app: Application = field(init=False)
@@ -128,6 +130,7 @@ class Api:
             admin_key=ADMIN_KEY,
             limits=self.limits,
             cors_origins=self.cors_origins,
+            callers=self.callers,
         )
 
     async def send(self, sent: Mapping[str, Any]) -> Answer:

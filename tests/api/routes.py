@@ -27,6 +27,8 @@ class Call:
 NODES = {"runtime": "rt", "nodes": [{"name": "b"}]}
 
 CALLS = (
+    Call("get_namespace", "GET", "", "read"),
+    Call("create_namespace", "PUT", "", "admin"),
     Call("register_nodes", "PUT", "/nodes", "worker", body=NODES),
     Call("list_nodes", "GET", "/nodes", "read"),
     Call("get_node", "GET", "/nodes/a", "read"),
@@ -34,22 +36,34 @@ CALLS = (
     Call("list_graphs", "GET", "/graphs", "read"),
     Call("get_graph", "GET", "/graphs/g", "read"),
     Call("list_versions", "GET", "/graphs/g/versions", "read"),
+    Call("delete_graph", "DELETE", "/graphs/g", "admin", 204),
     Call("start_run", "POST", "/graphs/g/runs", "trigger", 201, {"inputs": {}}),
     Call("list_runs", "GET", "/runs", "read"),
     Call("get_run", "GET", "/runs/{run}", "read"),
+    Call("watch_run", "GET", "/runs/{run}/events", "read"),
+    Call("get_statistics", "GET", "/statistics", "read"),
     Call("cancel_run", "POST", "/runs/{run}/cancel", "trigger"),
     Call("pause_run", "POST", "/runs/{run}/pause", "trigger"),
     Call("resume_run", "POST", "/runs/{run}/resume", "trigger"),
     Call("retry_run", "POST", "/runs/{failed}/retry", "trigger"),
+    Call("rerun_run", "POST", "/runs/{run}/rerun", "trigger", 201, {"from": "a"}),
+    Call("operate_runs", "POST", "/runs/bulk", "trigger", body={"action": "cancel"}),
     Call("list_states", "GET", "/runs/{run}/states", "read"),
+    Call("get_state", "GET", "/runs/{run}/states/{run}--0", "read"),
+    Call("retry_state", "POST", "/runs/{failed}/states/{failed}--0/retry", "trigger"),
+    Call("list_groups", "GET", "/runs/{fan}/groups", "read"),
+    Call("get_group", "GET", "/runs/{fan}/groups/{fan}--0", "read"),
     Call("read_store", "GET", "/runs/{run}/store", "read", also="worker"),
     Call("list_awaited", "GET", "/runs/{run}/signals", "read"),
     Call("send_signal", "POST", "/runs/{run}/signals", "trigger", 202, {"name": "go"}),
     Call("list_triggers", "GET", "/triggers", "read"),
     Call("list_graph_triggers", "GET", "/graphs/g/triggers", "read"),
     Call("fire_trigger", "POST", "/graphs/g/triggers/cron-0/fire", "trigger", 201),
+    Call("enable_trigger", "POST", "/graphs/g/triggers/cron-0/enable", "admin"),
+    Call("disable_trigger", "POST", "/graphs/g/triggers/cron-0/disable", "admin"),
     Call("poll_work", "POST", "/work/poll", "worker", body={"nodes": ["a"]}),
     Call("extend_lease", "POST", "/work/{state}/heartbeat", "worker", body={"lease": "{lease}"}),
+    Call("release_lease", "POST", "/work/{state}/release", "worker", body={"lease": "{lease}"}),
     Call("report_outputs", "POST", "/work/{state}/outputs", "worker", body={"outputs": [{}]}),
     Call("report_error", "POST", "/work/{state}/error", "worker", body={"kind": "Oops"}),
     Call("report_prune", "POST", "/work/{state}/prune", "worker", body={"data": {}}),
@@ -71,10 +85,18 @@ class World:
     state: str
     lease: str
     key: str
+    fan: str = "r0"
 
     def path(self, call: Call) -> str:
         """The call's path."""
-        return call.path.format(run=self.run, failed=self.failed, state=self.state, key=self.key)
+        names = {
+            "run": self.run,
+            "failed": self.failed,
+            "fan": self.fan,
+            "state": self.state,
+            "key": self.key,
+        }
+        return call.path.format(**names)
 
     def body(self, call: Call) -> Any:
         """The call's body."""
@@ -82,7 +104,7 @@ class World:
 
 
 async def prepare(api: Api, namespace: str = NS) -> World:
-    """A graph, a run that has failed, one that goes on with its state leased, and a key."""
+    """A graph, a run that has failed, one that goes on with its state leased, one with a group, and a key."""
     base = f"/v1/namespaces/{namespace}"
     await api.graph(namespace)
     failed = await api.run(namespace)
@@ -94,4 +116,24 @@ async def prepare(api: Api, namespace: str = NS) -> World:
     assert work["run_id"] == run
     await api.key("read", namespace=namespace)
     (key,) = (await api.call("GET", f"{base}/keys")).body["keys"]
-    return World(run, failed, work["state_id"], work["lease"], key["id"])
+    return World(run, failed, work["state_id"], work["lease"], key["id"], await fan_out(api, namespace))
+
+
+async def fan_out(api: Api, namespace: str = NS, branches: int = 2) -> str:
+    """A run whose first state has opened a group, which goes on: nobody works on its branches."""
+    base = f"/v1/namespaces/{namespace}"
+    registered = {"runtime": "rt", "nodes": [{"name": "f"}, {"name": "f2"}]}
+    assert (await api.call("PUT", f"{base}/nodes", registered)).status == 200
+    nodes = [
+        {"identifier": "f", "node_name": "f", "next_nodes": ["b"]},
+        {"identifier": "b", "node_name": "f2", "next_nodes": ["u"]},
+        {"identifier": "u", "node_name": "f2", "unites": {"identifier": "f"}},
+    ]
+    stored = await api.call("PUT", f"{base}/graphs/fan", {"definition": {"nodes": nodes}})
+    assert stored.body["valid"], stored.text
+    run = str((await api.call("POST", f"{base}/graphs/fan/runs", {})).body["run_id"])
+    polled = await api.call("POST", f"{base}/work/poll", {"nodes": ["f"], "wait_seconds": 5})
+    (work,) = polled.body["work"]
+    report = {"outputs": [{}] * branches, "lease": work["lease"]}
+    assert (await api.call("POST", f"{base}/work/{work['state_id']}/outputs", report)).status == 200
+    return run

@@ -48,7 +48,7 @@ async def everything(api: Api) -> str:
     ],
 )
 async def test_a_bad_body(api: Api, call: Call, body: object, status: int, code: str) -> None:
-    path = call.path.format(run="r0", failed="r0", state="r0--0", key="k0")
+    path = call.path.format(run="r0", failed="r0", fan="r0", state="r0--0", key="k0")
     before = await everything(api)
 
     answer = await api.call(call.method, path, body)
@@ -59,7 +59,7 @@ async def test_a_bad_body(api: Api, call: Call, body: object, status: int, code:
 
 @pytest.mark.parametrize("call", WITH_BODY, ids=str)
 async def test_an_unknown_field(api: Api, call: Call) -> None:
-    path = call.path.format(run="r0", failed="r0", state="r0--0", key="k0")
+    path = call.path.format(run="r0", failed="r0", fan="r0", state="r0--0", key="k0")
 
     answer = await api.call(call.method, path, {**call.body, "unheard_of": 1})
 
@@ -69,7 +69,7 @@ async def test_an_unknown_field(api: Api, call: Call) -> None:
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 async def test_an_unknown_parameter(api: Api, call: Call) -> None:
-    path = call.path.format(run="r0", failed="r0", state="r0--0", key="k0")
+    path = call.path.format(run="r0", failed="r0", fan="r0", state="r0--0", key="k0")
 
     answer = await api.call(call.method, path, call.body, query={"unheard_of": 1})
 
@@ -80,7 +80,7 @@ async def test_an_unknown_parameter(api: Api, call: Call) -> None:
 @pytest.mark.parametrize("unknown", ["r0", "R", "a b", "x#store", "x%23store", "é", "a" * 2_000])
 async def test_an_unknown_thing(api: Api, call: Call, unknown: str) -> None:
     state = f"{unknown}--0"
-    path = call.path.format(run=unknown, failed=unknown, state=state, key=unknown)
+    path = call.path.format(run=unknown, failed=unknown, fan=unknown, state=state, key=unknown)
     body = {"lease": "l"} if call.operation == "extend_lease" else call.body
     before = await everything(api)
 
@@ -166,7 +166,7 @@ async def test_a_bad_parameter(api: Api, path: str, query: dict[str, Any], place
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v2/health", "/v1", "/v1/namespaces", "/v1/namespaces/ns", "/v1/health/"]
+    "path", ["/", "/v2/health", "/v1", "/v1/namespaces/", "/v1/namespaces/ns/runs/", "/v1/health/"]
 )
 async def test_an_unknown_route(api: Api, path: str) -> None:
     answer = await api.send(event("GET", path))
@@ -180,6 +180,7 @@ async def test_a_method_that_a_route_has_not(api: Api, method: str) -> None:
 
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "GET, PUT"
+    assert (await api.call(method, "/runs/bulk")).headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize(

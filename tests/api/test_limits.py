@@ -1,10 +1,14 @@
 """Rates, sizes, headers, compression, origins."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from karman_core.domain.errors import Throttled, Unavailable
 from karman_functions.api import Limits
 from karman_functions.api.app import SECURITY_HEADERS
+from karman_functions.api.limits import MAX_NODES, MAX_PAGE, MAX_WORK, Limiter
 from tests.api.client import DEFINITION, NS, Api, event
 from tests.scenario.clock import ManualClock
 
@@ -50,6 +54,102 @@ async def test_every_answer_has_the_headers(api: Api, method: str, path: str, st
     assert answer.headers["x-request-id"] == "request-1"
     assert SECURITY_HEADERS.items() <= answer.headers.items()
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+NODES = f"/v1/namespaces/{NS}/nodes"
+TEXT = {"content-type": "text/plain"}
+STATE = "r0--0"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "sent"),
+    [
+        (400, "malformed_request", event("PUT", NODES, "{")),
+        (401, "unauthorized", event("GET", NODES, key=None)),
+        (403, "forbidden", event("GET", f"/v1/namespaces/{NS}/keys", key="{read}")),
+        (404, "not_found", event("GET", "/")),
+        (404, "not_found", event("GET", "/v1/nowhere")),
+        (404, "not_found", event("GET", f"{NODES}/unheard_of")),
+        (404, "not_found", event("GET", "/v1/namespaces/no name/nodes")),
+        (405, "method_not_allowed", event("PATCH", NODES)),
+        (409, "conflict", event("POST", f"/v1/namespaces/{NS}/runs/{{ended}}/cancel")),
+        (413, "payload_too_large", event("PUT", NODES, "x" * 5_000_000)),
+        (415, "unsupported_media_type", event("PUT", NODES, "{}", headers=TEXT)),
+        (415, "unsupported_media_type", event("PUT", NODES, "{}", headers={"content-encoding": "gzip"})),
+        (422, "invalid_request", event("PUT", NODES, "{}")),
+        (429, "rate_limited", event("GET", NODES, key="{limited}")),
+        (500, "internal_error", event("GET", f"/v1/namespaces/{NS}/graphs")),
+    ],
+)
+async def test_every_refusal_is_a_problem_with_all_headers(
+    api: Api, monkeypatch: pytest.MonkeyPatch, status: int, code: str, sent: dict[str, Any]
+) -> None:
+    async def fail(namespace: str) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(api.engine, "list_graphs", fail)
+    refused = await api.send(await _filled(api, monkeypatch, sent))
+
+    assert (refused.status, refused.code) == (status, code), refused.text
+    assert refused.body.keys() == {"type", "title", "status", "detail", "code", "request_id", "problems"}
+    assert refused.body["request_id"] == refused.headers["x-request-id"] == "request-1"
+    assert SECURITY_HEADERS.items() <= refused.headers.items()
+    assert not [name for name in refused.headers if name.startswith("access-control")]
+
+
+async def _filled(api: Api, monkeypatch: pytest.MonkeyPatch, sent: dict[str, Any]) -> dict[str, Any]:
+    """The event with a real key, or a run that has ended, where it asks for one."""
+    await api.graph()
+    match sent["headers"].get("x-api-key"):
+        case "{read}":
+            sent["headers"]["x-api-key"] = await api.key("read")
+        case "{limited}":
+            sent["headers"]["x-api-key"] = await api.key("read")
+            limiter = Limiter(Limits(requests_per_second=1, burst=1), api.clock)
+            monkeypatch.setattr(limiter, "take", lambda _: Limiter.take(limiter, "the same"))
+            limiter.take("")
+            api.app.services = replace(api.app.services, limiter=limiter)
+    if "{ended}" in sent["rawPath"]:
+        run, work = await api.run(), await api.work()
+        await api.call("POST", f"/work/{work['state_id']}/outputs", {"outputs": [{}]})
+        sent["rawPath"] = sent["rawPath"].format(ended=run)
+    return sent
+
+
+async def test_no_page_may_ask_before_it_calls_unless_it_is_configured(api: Api) -> None:
+    headers = {"origin": "https://a.example", "access-control-request-method": "GET"}
+
+    asked = await api.call("OPTIONS", "/nodes", key=None, headers=headers)
+
+    assert asked.status == 405
+    assert not [name for name in asked.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/nodes", {"runtime": "rt", "nodes": [{"name": f"n{n}"} for n in range(MAX_NODES + 1)]}),
+        ("PUT", "/nodes", {"runtime": "rt", "nodes": [{"name": "a", "secrets": ["s"] * 101}]}),
+        ("PUT", "/graphs/g", {"definition": DEFINITION, "secrets": {f"s{n}": "x" for n in range(101)}}),
+        ("POST", "/graphs/g/runs", {"tags": {f"t{n}": "x" for n in range(51)}}),
+        ("POST", "/runs/bulk", {"action": "cancel", "limit": MAX_PAGE + 1}),
+        ("POST", "/work/poll", {"nodes": ["a"] * (MAX_NODES + 1)}),
+        ("POST", "/work/poll", {"nodes": ["a"], "limit": MAX_WORK + 1}),
+        ("POST", f"/work/{STATE}/outputs", {"outputs": [], "store": [{"op": "delete", "key": "k"}] * 81}),
+        ("POST", f"/work/{STATE}/outputs", {"outputs": [], "signals": [{"name": "n"}] * 20}),
+        ("POST", f"/work/{STATE}/error", {"kind": "E", "bases": ["B"] * 101}),
+        ("GET", f"/runs?limit={MAX_PAGE + 1}", None),
+        ("GET", f"/nodes?limit={MAX_PAGE + 1}", None),
+    ],
+)
+async def test_batches_and_pages_have_limits(api: Api, method: str, path: str, body: object) -> None:
+    await api.graph()
+    path, _, query = path.partition("?")
+
+    answer = await api.call(method, path, body, query=dict([query.split("=")]) if query else None)
+
+    assert answer.status == 422, answer.text
+    assert answer.problems
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ async def test_a_run_from_its_definition_to_its_result(api: Api) -> None:
 def test_both_clients_have_the_same_methods() -> None:
     def methods(cls: type) -> dict[str, tuple[str, str | None]]:
         found = {}
-        for name, method in vars(cls).items():
+        for name, method in inspect.getmembers(cls):
             if name.startswith("_") or not callable(method):
                 continue
             signature = re.sub(r"\bAsync(?=Iterator)", "", str(inspect.signature(method)))

@@ -19,6 +19,34 @@ from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, Succ
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 
 
+def overview_calls(client: Client) -> list[Callable[[], object]]:
+    """The methods that look at much at once, or at a whole graph or namespace."""
+    return [
+        lambda: client.delete_graph("x"),
+        lambda: list(client.runs()),
+        client.runs_page,
+        client.statistics,
+        lambda: list(client.watch("x")),
+        lambda: client.enable_trigger("x", "x"),
+        lambda: client.disable_trigger("x", "x"),
+        lambda: list(client.namespaces()),
+        client.describe_namespace,
+        client.create_namespace,
+    ]
+
+
+def control_calls(client: Client) -> list[Callable[[], object]]:
+    """The methods that operate states and many runs, and look at states and groups."""
+    return [
+        lambda: client.retry_state("x", "x"),
+        lambda: client.rerun("x", "x"),
+        lambda: client.bulk("cancel"),
+        lambda: client.state("x", "x"),
+        lambda: list(client.groups("x")),
+        lambda: client.group("x", "x"),
+    ]
+
+
 def use_all(client: Client) -> None:
     """Each method once; none gets what it asks for."""
     graph = {"name": "x"}
@@ -34,8 +62,6 @@ def use_all(client: Client) -> None:
         lambda: list(client.versions("x")),
         lambda: client.trigger("x"),
         lambda: client.wait("x"),
-        lambda: list(client.runs()),
-        client.runs_page,
         lambda: client.run("x"),
         *(partial(getattr(client, verb), "x") for verb in ("cancel", "pause", "resume", "retry")),
         lambda: list(client.states("x")),
@@ -52,12 +78,13 @@ def use_all(client: Client) -> None:
         lambda: client.revoke_key("x"),
         lambda: client.poll(["x"]),
         lambda: client.heartbeat("x", "x"),
+        lambda: client.release("x", "x"),
         *(
             partial(client.report, "x", outcome)
             for outcome in (Succeeded(()), Errored("E", ""), Pruned({}), Requeued(1), Awaiting("x"))
         ),
     ]
-    for call in calls:
+    for call in (*calls, *control_calls(client), *overview_calls(client)):
         with suppress(KarmanError):
             call()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -188,26 +187,6 @@ async def test_stopping_lets_nodes_finish(karman: AsyncClient, held: Graph) -> N
     assert (await karman.run(started.run_id)).status == "SUCCEEDED"
     with pytest.raises(InvalidRequest, match="once"):
         await runtime.run()
-
-
-async def test_what_does_not_finish_is_given_back(
-    karman: AsyncClient, held: Graph, caplog: pytest.LogCaptureFixture
-) -> None:
-    beats: list[int] = []
-    beat = karman.heartbeat
-
-    async def heartbeat(state_id: str, lease: str, *, lease_seconds: int = 60) -> int:
-        beats.append(lease_seconds)
-        return await beat(state_id, lease, lease_seconds=lease_seconds)
-
-    karman.heartbeat = heartbeat  # type: ignore[method-assign]
-    async with working(Runtime([Held], name="rt", client=karman, grace_seconds=0.05)):
-        await stored(karman, held)
-        started = await karman.trigger("held")
-        await Held.began.wait()
-    (state,) = [state async for state in karman.states(started.run_id)]
-    assert (state.status, beats) == ("RUNNING", [10])
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_lost_lease_is_not_reported(

@@ -20,6 +20,7 @@ from karman_core.domain.messages import (
     RunRef,
     Scope,
 )
+from karman_core.domain.reuse import Reused, Source
 from karman_core.domain.totals import Totals
 from tests.domain.values import json_values, texts
 
@@ -41,7 +42,10 @@ scopes = st.builds(
     st.dictionaries(names, numbers, max_size=2),
 )
 frames = st.builds(Frame, names, numbers, totals, scopes)
-runs = st.builds(RunRef, names, names, names, numbers, numbers, numbers)
+reuses = st.builds(
+    Reused, st.lists(st.builds(Source, names, numbers, numbers), min_size=1, max_size=3).map(tuple), totals
+)
+runs = st.builds(RunRef, names, names, names, numbers, numbers, numbers, reused=st.none() | reuses)
 
 
 @st.composite

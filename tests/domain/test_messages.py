@@ -23,11 +23,15 @@ from karman_core.domain.messages import (
     RunRef,
     Scope,
 )
+from karman_core.domain.reuse import Reused, Source
 from karman_core.domain.totals import Totals
 from tests.domain.positions import messages, positions
 from tests.domain.values import json_values
 
 RUN = RunRef("team", "run-1", "digest", 3, 0, 1_000)
+AGAIN = RunRef(
+    "team", "run-2", "digest", 3, 0, 1_000, reused=Reused((Source("run-1", 1, 3),), Totals(succeeded=9))
+)
 FRAME = Frame("a", 2, Totals(succeeded=1, turns=1), Scope({"r": OutputRef(0, 0)}))
 HERE = Position(
     RUN,
@@ -51,6 +55,7 @@ SAMPLES: tuple[Message, ...] = (
     ),
     Command(CommandKind.TIMEOUT, "team", "run-1", {"name": "go"}, HERE),
     Command(CommandKind.CANCEL, "team", "run-1"),
+    Advance(Position(AGAIN, (), 3, "d", totals=Totals(succeeded=9))),
 )
 
 
@@ -87,6 +92,25 @@ def test_a_message_looks_so() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [[], [0] * 7],
+        [[["run-1", 1]], [0] * 7],
+        [[["run-1", 1, 3]], [0]],
+        [[[1, 1, 3]], [0] * 7],
+        [[["run-1", True, 3]], [0] * 7],
+        7,
+        {},
+    ],
+)
+def test_a_message_of_a_run_that_reuses_another_one_looks_so(wrong: object) -> None:
+    body = json.loads(encode(SAMPLES[-1]))
+    assert body["ru"] == [[["run-1", 1, 3]], [9, 0, 0, 0, 0, 0, 0]]
+    with pytest.raises(ForeignMessage):
+        decode(json.dumps({**body, "ru": wrong}))
+
+
 def is_part(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal to the type, but for keys of `other` that `one` does not have at the top."""
     return all(key in other and json.dumps(one[key]) == json.dumps(other[key]) for key in one)
@@ -103,7 +127,7 @@ def read(body: str) -> Message | None:
     event("read")
     written, data = json.loads(encode(message)), json.loads(body)
     assert decode(encode(message)) == message
-    optional = {"header", "in"}
+    optional = {"header", "in", "tp", "ru"}
     assert is_part(written, data), (written, data)
     assert all(data[key] is None for key in optional & (set(data) - set(written)))
     return message

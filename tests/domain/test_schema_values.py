@@ -98,6 +98,9 @@ def test_the_number_and_the_length_of_problems_are_bounded() -> None:
         {"required": "a"},
         {"properties": []},
         {"minimum": "3"},
+        {"$schema": ["a"]},
+        {"$schema": 1},
+        {"$schema": "http://["},
     ],
 )
 def test_what_is_no_schema_is_refused(schema: Any) -> None:
@@ -122,6 +125,7 @@ def test_a_schema_must_be_json() -> None:
         ({"$ref": "#"}, 1),
         ({"$schema": "http://json-schema.org/draft-04/schema#", "patternProperties": {"(": {}}}, {"x": 1}),
         ({"multipleOf": 0.5}, 2**1100),
+        ({"properties": {"a": {"$schema": "//["}}}, {"a": 1}),
     ],
 )
 def test_a_schema_that_cannot_be_applied_is_to_blame(schema: Any, value: Any) -> None:

@@ -232,6 +232,7 @@ def test_schemas_that_take_text(schema: Any, expected: bool) -> None:  # noqa: F
         ({"type": "number"}, {"number", "integer"}),
         ({"type": ["null", "string"]}, {"null", "string"}),
         ({"type": "string", "nullable": True}, {"null", "string"}),
+        ({"type": ["string", {}, [[]]]}, {"string"}),
     ],
 )
 def test_types(part: Any, expected: set[str]) -> None:

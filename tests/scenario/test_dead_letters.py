@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from karman_core.domain.errors import KarmanError
-from karman_core.domain.message_bodies import decode
+from karman_core.domain.message_bodies import decode, encode
 from karman_core.domain.messages import Advance, Range
 from karman_core.domain.outcome import Awaiting
 from karman_core.engine import EngineSettings
@@ -250,3 +250,29 @@ async def test_a_message_that_decodes_and_means_nothing_is_buried_or_refused(kin
     data = (await one_of_each_kind())[kind]
     strange = [await raises_something_strange({**data, name: value}) for value in OTHER_VALUES]
     assert strange == [None] * len(OTHER_VALUES)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_where_the_queue_is_not_known_the_runs_own_is_taken(*, first: bool) -> None:
+    async with world({"a": give(), "b": give()}) as w:
+        await w.define(node("a", "b"), node("b"))
+        run_id = await w.start()
+        message = await w.take()
+        if not first:
+            position = decode(message.body)
+            assert isinstance(position, Advance)
+            message = replace(message, body=encode(replace(position, header=None)))
+        assert await w.engine.dead_letter(None, message)
+        assert (await w.view(run_id)).status == "FAILED"
+
+
+async def test_a_message_of_no_run_is_foreign_there() -> None:
+    async with world({"a": give()}) as w:
+        await w.define(node("a"))
+        await w.start()
+        message = await w.take()
+        position = decode(message.body)
+        assert isinstance(position, Advance)
+        gone = replace(position.position, run=replace(position.position.run, run_id="r0"))
+        body = encode(replace(position, position=gone, header=None))
+        assert not await w.engine.dead_letter(None, replace(message, body=body))

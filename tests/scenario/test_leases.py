@@ -10,7 +10,7 @@ from karman_core.domain.errors import Conflict, NotFound
 from karman_core.domain.outcome import Effects, Errored, Outcome, Pruned, Requeued, StoreIncrement, Succeeded
 from karman_core.engine.views import RunView, Work
 from tests.scenario.harness import NS, World, node, world
-from tests.scenario.nodes import give_inputs
+from tests.scenario.nodes import give, give_inputs
 
 LEASE_SECONDS = 60
 EVERY = ("a", "b", "u")
@@ -114,8 +114,8 @@ async def test_a_heartbeat_keeps_the_lease() -> None:
         [work] = await poll(w)
         for _ in range(3):
             w.clock.advance(LEASE_SECONDS - 10)
-            until = await w.api().heartbeat(NS, work.state_id, work.lease, LEASE_SECONDS)
-            assert until == w.clock.now_ms() + LEASE_SECONDS * 1000
+            told = await w.api().heartbeat(NS, work.state_id, work.lease, LEASE_SECONDS)
+            assert (told.until_ms, told.cancelled) == (w.clock.now_ms() + LEASE_SECONDS * 1000, False)
             assert await poll(w) == []
         w.clock.advance(LEASE_SECONDS + 1)
         with pytest.raises(Conflict, match="ended"):
@@ -193,3 +193,12 @@ async def test_one_poll_fills_a_batch_beyond_what_a_queue_gives_at_once() -> Non
         for _ in range(25):
             await begin(w)
         assert [len(await poll(w, "a", limit=20)) for _ in range(3)] == [20, 5, 0]
+
+
+async def test_a_worker_is_told_the_trace_of_the_run() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with world({"a": give()}) as w:
+        await w.define(node("a"))
+        await w.engine.trigger(NS, "g", trace_parent=trace)
+        (work,) = await w.api().poll(NS, ["a"])
+        assert work.trace_parent == trace

@@ -272,3 +272,24 @@ def test_other_mistakes() -> None:
     with pytest.raises(InvalidInput, match=r"store_defaults cannot be written as JSON"):
         Graph("g", store_defaults={"x": float("nan")})
     assert graph.definition().nodes == ()
+
+
+def test_tags_are_references() -> None:
+    graph = Graph("g", tags={"text": "${{ initial.inputs.text }}"})
+    split = graph.add(Split, "split")
+    graph.tags["page"] = split.outputs.page
+    assert graph.build().tags == {"text": "${{ initial.inputs.text }}", "page": "${{ split.outputs.page }}"}
+    assert Graph.from_definition(graph.build()).build().tags == graph.build().tags
+    graph.tags = {"text": "${{ initial.inputs.texts }}", "page": "a page", "all": [split.outputs.page]}
+    with pytest.raises(InvalidGraph) as refused:
+        graph.build()
+    assert [(problem.path, problem.code) for problem in refused.value.problems] == [
+        ("tags.all", "wrong_type")
+    ]
+    del graph.tags["all"]
+    with pytest.raises(InvalidGraph) as refused:
+        graph.build()
+    assert [(problem.path, problem.code) for problem in refused.value.problems] == [
+        ("tags.text", "unknown_input"),
+        ("tags.page", "invalid_placeholder"),
+    ]

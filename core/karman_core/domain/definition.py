@@ -19,11 +19,15 @@ NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"
 """Identifiers, graph names and namespaces."""
 
 NODE_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
-STORE_KEY_PATTERN = r"^[^.\s]{1,128}$"
+STORE_KEY_PATTERN = r"^[^.\s\x1c-\x1f\x85\uFEFF]{1,128}$"
+r"""No dot and no whitespace, spelled so that it means the same in Python's and in JavaScript's regular expressions."""
+TAG_PATTERN = r"^[^:\x00-\x1f\x7f]{1,256}$"
+"""Names of tags; a colon parts them from values where runs are looked for."""
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NAME_PATTERN)]
 NodeName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=NODE_NAME_PATTERN)]
 StoreKey = Annotated[str, StringConstraints(strip_whitespace=True, pattern=STORE_KEY_PATTERN)]
+TagName = Annotated[str, StringConstraints(pattern=TAG_PATTERN)]
 
 RESERVED_IDENTIFIER = "store"
 """No node instance may be called so: `${{ store.key }}` reads the run's store."""
@@ -155,6 +159,7 @@ class GraphDefinition(Model):
         secrets: names of the secrets that its nodes may read; values are stored apart.
         outputs: the run's result by name: JSON with placeholders, resolved when the run has succeeded. Empty: the
             result is the outputs of the last state of the run's first branch.
+        tags: of its runs, by name, each one reference to what a run begins with or gives; see `tags`.
         fail_fast: a failed branch cancels its siblings instead of waiting for them.
         timeout_seconds: every run's deadline counts from its trigger; None for the default (one year).
     """
@@ -167,6 +172,7 @@ class GraphDefinition(Model):
     secrets: tuple[str, ...] = ()
     triggers: tuple[CronTrigger, ...] = ()
     outputs: dict[str, JSON] = {}
+    tags: dict[TagName, str] = {}
     fail_fast: bool = False
     timeout_seconds: float | None = Field(default=None, gt=0, le=86_400 * 366)
 

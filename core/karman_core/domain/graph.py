@@ -13,6 +13,7 @@ from karman_core.domain import placeholders, topology
 from karman_core.domain.definition import GraphDefinition, NodeInstance, RetryPolicy, UniteStrategy
 from karman_core.domain.groups import Groups, analyse, list_group
 from karman_core.domain.placeholders import OutputReference, StoreReference, Template
+from karman_core.domain.tags import DeclaredTags, parse_tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Graph:
         before: for each identifier the set (bits by `numbers`) of the identifiers that come before it.
         list_reads: for each reader and what it reads inside a united group, the united node of that group.
         store_keys: the store keys that each identifier's inputs read.
+        tags: that runs get by themselves.
     """
 
     definition: GraphDefinition
@@ -51,6 +53,7 @@ class Graph:
     numbers: Mapping[str, int]
     before: tuple[int, ...]
     loops: bool
+    tags: DeclaredTags
 
     def unite_of(self, identifier: str) -> str | None:
         """Who unites the groups that this node opens."""
@@ -120,6 +123,7 @@ def compile_graph(definition: GraphDefinition) -> Graph:
         numbers=shape.numbers,
         before=topology.ancestors(shape),
         loops=any(instance.loops for instance in definition.nodes),
+        tags=parse_tags(definition.tags),
     )
 
 

@@ -24,6 +24,7 @@ from karman_core.domain.messages import (
     RunRef,
     Scope,
 )
+from karman_core.domain.reuse import Reused, Source
 from karman_core.domain.totals import Totals
 
 VERSION = 1
@@ -93,7 +94,19 @@ def _position(position: Position) -> dict[str, Any]:
     }
     if position.trigger_inputs is not None:
         body["in"] = position.trigger_inputs
+    if run.trace is not None:
+        body["tp"] = run.trace
+    if run.reused is not None:
+        body["ru"] = encode_reused(run.reused)
     return body
+
+
+def encode_reused(reused: Reused) -> list[Any]:
+    """What a run reuses, as it is kept in messages and headers."""
+    return [
+        [[source.run_id, source.epoch, source.before] for source in reused.sources],
+        list(reused.totals),
+    ]
 
 
 def _scope(scope: Scope) -> list[Any]:
@@ -210,6 +223,7 @@ def _read_position(data: dict[str, Any], *, extra_frames: int = 0) -> Position:
 
 def _read_run(data: dict[str, Any]) -> RunRef:
     graph, version = _just(list, data["g"])
+    trace = data.get("tp")
     return RunRef(
         _just(str, data["ns"]),
         _just(str, data["id"]),
@@ -217,7 +231,26 @@ def _read_run(data: dict[str, Any]) -> RunRef:
         _just(int, version),
         _just(int, data["e"]),
         _just(int, data["dl"]),
+        None if trace is None else _just(str, trace),
+        decode_reused(data.get("ru")),
     )
+
+
+def decode_reused(data: object) -> Reused | None:
+    """The reverse of `encode_reused`; None of None. Raises TypeError, ValueError."""
+    if data is None:
+        return None
+    listed, totals = _just(list, data)
+    sources = tuple(_read_source(each) for each in _just(list, listed))
+    if not sources:
+        reason = "it reuses something of no run"
+        raise ForeignMessage(reason)
+    return Reused(sources, Totals._make(_read_numbers(totals)))
+
+
+def _read_source(data: object) -> Source:
+    run_id, epoch, before = _just(list, data)
+    return Source(_just(str, run_id), _just(int, epoch), _just(int, before))
 
 
 def _read_frame(data: object) -> Frame:

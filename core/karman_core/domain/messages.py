@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from karman_core.domain.branches import Branch
 from karman_core.domain.definition import JSON
+from karman_core.domain.reuse import Reused, Source
 from karman_core.domain.totals import Totals
 
 ALL_OUTPUTS = -1
@@ -27,7 +28,12 @@ class ForeignMessage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RunRef:
-    """Which run, and what every message of it needs to know of it."""
+    """Which run, and what every message of it needs to know of it.
+
+    Attributes:
+        trace: the trigger's W3C traceparent.
+        reused: what the run reuses of another one.
+    """
 
     namespace: str
     run_id: str
@@ -35,6 +41,12 @@ class RunRef:
     version: int
     epoch: int
     deadline_ms: int
+    trace: str | None = None
+    reused: Reused | None = None
+
+    def source(self, branch: Branch, number: int) -> Source | None:
+        """The other run that has the record of a place; None if this run has it itself."""
+        return None if self.reused is None else self.reused.source(branch, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +173,7 @@ class CommandKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RETRY = "retry"
+    RETRY_STATE = "retry_state"
     DEADLINE = "deadline"
 
 
@@ -170,6 +183,7 @@ ARGUMENTS: Mapping[CommandKind, Mapping[str, type]] = {
     CommandKind.PAUSE: {"control": int},
     CommandKind.RESUME: {"control": int},
     CommandKind.RETRY: {"epoch": int},
+    CommandKind.RETRY_STATE: {"epoch": int, "state": str},
 }
 """What commands of a kind carry; a signal its payload as well, if it is not kept already."""
 

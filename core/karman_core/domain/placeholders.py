@@ -220,7 +220,7 @@ def _split(text: str) -> Iterator[str | Reference]:
 
 
 def _parse_reference(body: str, start: int) -> Reference:
-    match _parse_parts(body):
+    match path_parts(body):
         case [root, str(key), *path] if root == RESERVED_IDENTIFIER:
             return StoreReference(key, tuple(path))
         case [str(root), "outputs", str(field), *path] if root != RESERVED_IDENTIFIER:
@@ -229,7 +229,7 @@ def _parse_reference(body: str, start: int) -> Reference:
     raise ValueError(f"'{shown}' at character {start + 1} is not a placeholder; {_HOW_TO}.")
 
 
-def _parse_parts(body: str) -> list[Part]:
+def path_parts(body: str) -> list[Part]:
     """The parts of `a.outputs.items[0]`; empty when the text is no such path."""
     head = _HEAD.match(body)
     if head is None:
@@ -289,7 +289,15 @@ def _missing(reference: Reference) -> str:
 
 
 def _follow(value: JSON, reference: Reference) -> JSON:
-    for part in reference.rest:
+    try:
+        return follow(value, reference.rest)
+    except LookupError as error:
+        raise LookupError(f"{reference} has no value: {error.args[0]}.") from None
+
+
+def follow(value: JSON, path: Path) -> JSON:
+    """What is at a path inside a value. Raises LookupError, which says what is not there."""
+    for part in path:
         match part, value:
             case int(), list() if part < len(value):
                 value = value[part]
@@ -297,5 +305,5 @@ def _follow(value: JSON, reference: Reference) -> JSON:
                 value = value[part]
             case _:
                 wanted = f"[{part}]" if isinstance(part, int) else f"'{part}'"
-                raise LookupError(f"{reference} has no value: {wanted} is looked for in {describe(value)}.")
+                raise LookupError(f"{wanted} is looked for in {describe(value)}")
     return value

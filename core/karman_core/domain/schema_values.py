@@ -92,7 +92,10 @@ def _compile(key: str) -> Validator:
     from referencing import Registry  # noqa: PLC0415  (as above)
 
     schema = json.loads(key)
-    validator = validator_for(schema, default=Draft202012Validator)
+    try:
+        validator = validator_for(schema, default=Draft202012Validator)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _InvalidSchemaError("its '$schema' is no URI") from error
     try:
         validator.check_schema(schema)
     except SchemaError as error:
@@ -101,10 +104,10 @@ def _compile(key: str) -> Validator:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What checking raises when the schema is to blame: unknown or endless references, patterns, huge numbers."""
+    """What checking raises when the schema is to blame: references, patterns, huge numbers, malformed URIs."""
     from referencing.exceptions import Unresolvable  # noqa: PLC0415  (as above)
 
-    return (_InvalidSchemaError, Unresolvable, RecursionError, re.error, ArithmeticError)
+    return (_InvalidSchemaError, Unresolvable, RecursionError, re.error, ArithmeticError, ValueError)
 
 
 def _problem(error: ValidationError) -> Problem:

@@ -120,7 +120,8 @@ def count(part: Mapping[str, JSON], keyword: str, default: int) -> int:
 def types(part: Mapping[str, JSON]) -> frozenset[str]:
     """The types of values that a part names; all types if it names none. A number may also be an integer."""
     named = part.get("type")
-    found = {named} if isinstance(named, str) else set(named) if isinstance(named, list) else set(_TYPES)
+    listed = named if isinstance(named, list) else [named] if isinstance(named, str) else _TYPES
+    found = {name for name in listed if isinstance(name, str)}
     if "number" in found:
         found.add("integer")
     if part.get("nullable") is True:

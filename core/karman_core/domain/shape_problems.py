@@ -33,6 +33,7 @@ _NAME = "start with a letter or '_', with letters, digits, '_' and '-' after it,
 _PATTERNS = {
     definition.NAME_PATTERN: _NAME,
     definition.NODE_NAME_PATTERN: _NAME.replace("'_' and '-'", "'_', '.' and '-'"),
+    definition.TAG_PATTERN: "have 1 to 256 characters, no ':' and no control character among them",
     definition.STORE_KEY_PATTERN: "have 1 to 128 characters, no dot and no whitespace among them",
 }
 

@@ -16,6 +16,7 @@ from karman_core.domain.errors import Problem
 from karman_core.domain.inputs import input_problems
 from karman_core.domain.references import References
 from karman_core.domain.registered import RegisteredNodes
+from karman_core.domain.tags import tag_problems
 from karman_core.domain.wiring import examine
 
 MAX_NODES = 10_000
@@ -37,8 +38,9 @@ def validate(definition: GraphDefinition, nodes: RegisteredNodes | None = None) 
         return problems
     wiring, wrong = examine(definition)
     declared = declaration_problems(wiring, nodes)
-    inputs = input_problems(References.of(wiring, nodes))
-    return tuple(islice(chain(wrong, declared, inputs), json_values.MAX_PROBLEMS))
+    references = References.of(wiring, nodes)
+    inputs, tags = input_problems(references), tag_problems(references)
+    return tuple(islice(chain(wrong, declared, inputs, tags), json_values.MAX_PROBLEMS))
 
 
 def _limits(definition: GraphDefinition) -> Iterator[Problem]:
@@ -62,6 +64,7 @@ def _limits(definition: GraphDefinition) -> Iterator[Problem]:
 def _values(definition: GraphDefinition) -> Iterator[tuple[str, JSON]]:
     """The parts of a definition that hold values of their author's, with their paths."""
     yield "outputs", definition.outputs
+    yield "tags", definition.tags
     yield "store_config.default_values", definition.store_config.default_values
     for i, node in enumerate(definition.nodes):
         yield f"nodes[{i}].inputs", node.inputs

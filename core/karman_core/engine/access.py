@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from karman_core.domain.definition import NAME_PATTERN
 from karman_core.domain.errors import BackendError, ConditionFailed, Conflict, NotFound, Unauthorized
+from karman_core.engine.namespaces import Namespaces
 from karman_core.ports.system import Clock, Entropy
 from karman_core.ports.table import (
     Absent,
@@ -46,10 +49,12 @@ DEFAULT_OVERLAP_SECONDS = 86_400
 MAX_OVERLAP_SECONDS = 30 * 86_400
 
 _PREFIX = "karman"
-_PARTS = 4
 _MAX_CHARACTERS = 512
 _ID_CHARACTERS = 16
 _BELIEVED = 1_000
+_KEY = re.compile(rf"{_PREFIX}\.({NAME_PATTERN.strip('^$')})\.([a-z0-9]{{1,64}})\.[^.]+")
+"""Only what keys are made of: else the namespace in one could be spelled so that it leads to items of another kind."""
+
 _UNKNOWN = "The API key is missing or not known; send it in the header `x-api-key`."
 
 
@@ -108,6 +113,7 @@ class AccessKeys:
         self._clock = clock
         self._entropy = entropy
         self._admin = _hash(admin_key) if admin_key else None
+        self._namespaces = Namespaces(table, clock)
         self._believed: OrderedDict[str, tuple[int, Principal]] = OrderedDict()
 
     async def verify(self, presented: str | None) -> Principal:
@@ -141,6 +147,7 @@ class AccessKeys:
             "created": self._clock.now_ms(),
         }
         await self._table.put(item, Absent())
+        await self._namespaces.note(namespace)
         return _issued(item, text)
 
     async def rotate(
@@ -187,10 +194,10 @@ class AccessKeys:
                 return sorted(found, key=lambda view: (view.created_ms, view.id))
 
     async def _look_up(self, presented: str, digest: str, now: int) -> Principal:
-        parts = presented.split(".")
-        if len(parts) != _PARTS or parts[0] != _PREFIX or not all(parts):
+        shape = _KEY.fullmatch(presented)
+        if shape is None:
             raise Unauthorized(_UNKNOWN)
-        _, namespace, key_id, _ = parts
+        namespace, key_id = shape.groups()
         item = await self._table.get(_at(namespace, key_id))
         until = _valid_until(item, digest, now)
         if item is None or until is None:

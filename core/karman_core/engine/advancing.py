@@ -66,13 +66,12 @@ class Advancer:
             if position.branch != branch_path:
                 known = await self._records(position) if task.look else {}
                 branch_path = position.branch
-            record = known.pop(position.number, None)
+            record, adoptions = known.pop(position.number, None), task.adoptions
             if record is not None and record.turn > position.turn:
                 task.adopt()
             else:
                 if record is not None and record.runnable:
                     position = run_again(position, record)
-                adoptions = task.adoptions
                 record = await self._run(task, graph, position, record)
                 if record is None:
                     return
@@ -80,7 +79,7 @@ class Advancer:
                     known = await self._records(position, after=True)
             if record.turn > position.turn + 1:
                 return  # A later turn has its own message.
-            self._tell(position, record)
+            self._tell(position, record, found=task.adoptions > adoptions)
             position = await self._follow(task, graph, position, record)
 
     async def take(
@@ -98,7 +97,7 @@ class Advancer:
         committed = await self._runner.commit(task, graph, position, ran, more)
         record = committed.record
         if record.turn <= position.turn + 1:
-            self._tell(position, record)
+            self._tell(position, record, found=not committed.mine)
             after = await self._follow(task, graph, position, record)
             if after is not None:
                 await self.advance(task, graph, after)
@@ -114,7 +113,8 @@ class Advancer:
         if task.dead:
             task.dead, task.moved = False, True  # Whatever follows has a fresh message, and its chance.
             return await self._runner.give_up(task, graph, position, UNDELIVERABLE)
-        if (task.redelivered and task.moved) or self._spent(task):
+        spent = self._spent(task) or await self._short_of_time(task, graph, position)
+        if (task.redelivered and task.moved) or spent:
             # Progress was found: a fresh message, so that receives count the crashes at one place.
             await self._sender.send_positions(graph, [position], again=True)
             return None
@@ -143,7 +143,8 @@ class Advancer:
         queue = await self._sender.queue_of(graph, position.run.namespace, position.identifier)
         stray = queue == task.queue and not task.states
         late = self._services.clock.now_ms() + _NOT_HERE_MS if stray else None
-        await self._sender.send_positions(graph, [position], again=task.again, at_ms=late)
+        # The position goes on as it came: who is to look before running is still to look.
+        await self._sender.send_positions(graph, [position], again=task.look, at_ms=late)
         return None
 
     def _spent(self, task: Task) -> bool:
@@ -153,8 +154,24 @@ class Advancer:
             task.stopping()
             or task.states >= settings.inline_states
             or now - task.begun_ms >= settings.inline_seconds * 1000
-            or (task.until_ms is not None and task.states > 0 and now >= task.until_ms)
         )
+
+    async def _short_of_time(self, task: Task, graph: Graph, position: Position) -> bool:
+        """Whether the next node, not the first of this message, might not end in the time that this worker has left.
+
+        It would be stopped, and have lost an attempt for nothing that it did. A node that may take as long as it likes
+        is begun in the first half of the time.
+        """
+        if task.until_ms is None or not task.states:
+            return False
+        left = task.until_ms - self._services.clock.now_ms()
+        if left <= 0:
+            return True
+        seconds = await self._runner.timeout_seconds(graph, position)
+        if seconds is None:
+            return left * 2 < task.until_ms - task.begun_ms
+        # One that never fits has a whole message's time, as long as most of it is left.
+        return left < min(seconds * 1000, (task.until_ms - task.begun_ms) * 0.9)
 
     async def _follow(self, task: Task, graph: Graph, position: Position, record: Record) -> Position | None:
         """Make durable what follows a committed record; the position to go on with, if it is this worker's."""
@@ -219,7 +236,7 @@ class Advancer:
         items = every(self._services.backend.table, query)
         return {int(item["sk"][2:]): read_record(item) async for item in items}
 
-    def _tell(self, position: Position, record: Record) -> None:
+    def _tell(self, position: Position, record: Record, *, found: bool) -> None:
         run = position.run
         failed = record.status in {StateStatus.FAILED, StateStatus.RETRYING}
         self._services.observe(
@@ -231,6 +248,9 @@ class Advancer:
                 status=record.status.value,
                 attempt=record.attempts,
                 error=error_text(record) if failed else None,
+                started_ms=record.started_ms,
+                ended_ms=record.ended_ms,
+                found=found,
             )
         )
 

@@ -45,5 +45,5 @@ class Commands:
                 await self._lifecycle.pause(namespace, run_id, arguments["control"])
             case CommandKind.RESUME:
                 await self._lifecycle.resume(namespace, run_id, arguments["control"])
-            case CommandKind.RETRY:
-                await self._reopener.reopen(namespace, run_id, arguments["epoch"])
+            case CommandKind.RETRY | CommandKind.RETRY_STATE:
+                await self._reopener.reopen(namespace, run_id, arguments["epoch"], arguments.get("state"))

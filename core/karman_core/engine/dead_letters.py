@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from karman_core.domain.errors import NotFound
 from karman_core.domain.message_bodies import decode
 from karman_core.domain.messages import Advance, Command, ForeignMessage, Range
 from karman_core.engine.receiving import Receiver
+from karman_core.engine.run_items import header_from_json
 from karman_core.engine.task import Task
 from karman_core.ports.queue import Incoming
 
@@ -21,21 +23,21 @@ class DeadLetters:
 
     receiver: Receiver
 
-    async def take(self, queue: str, message: Incoming) -> bool:
+    async def take(self, queue: str | None, message: Incoming) -> bool:
         """Make the run go on without this message.
 
         Args:
-            queue: the task queue that the message died on.
+            queue: the task queue that the message died on; None for that of the run's first state.
 
         Returns:
-            False for a foreign message: it says nothing about a run and is to be archived.
+            False for a foreign message: it says nothing about a run, or about one that is none, and is to be archived.
         """
         receiver = self.receiver
         try:
             decoded = decode(message.body)
             match decoded:
                 case Advance():
-                    await receiver.advance(self._task(queue), decoded)
+                    await receiver.advance(self._task(queue or await self._home(decoded)), decoded)
                 case Range(parent):
                     await receiver.sender.expand(await receiver.graphs.at(parent), decoded, again=True)
                 case Command():
@@ -43,6 +45,17 @@ class DeadLetters:
         except ForeignMessage:
             return False
         return True
+
+    async def _home(self, message: Advance) -> str:
+        """Raises ForeignMessage if there is no such run."""
+        if message.header is not None:
+            return header_from_json(message.header).home
+        run = message.position.run
+        try:
+            return (await self.receiver.lifecycle.header(run.namespace, run.run_id)).home
+        except NotFound as error:
+            reason = f"there is no run '{run.run_id}'"
+            raise ForeignMessage(reason) from error
 
     def _task(self, queue: str) -> Task:
         return Task(

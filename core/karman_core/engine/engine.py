@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from karman_core.domain.cron import trigger_name
-from karman_core.domain.definition import JSON, GraphDefinition, RegisteredNode
+from karman_core.domain.definition import JSON, CronTrigger, GraphDefinition, RegisteredNode
 from karman_core.domain.errors import Conflict, Problem
 from karman_core.domain.messages import Command, CommandKind
 from karman_core.domain.outcome import Outcome
-from karman_core.domain.registered import node_keys
-from karman_core.domain.transitions import FINAL_RUNS, RunStatus
-from karman_core.domain.validation import validate
+from karman_core.domain.tracing import trace_parent as valid_trace_parent
+from karman_core.domain.transitions import FINAL_RUNS
+from karman_core.engine.definitions import Definitions
 from karman_core.engine.leasing import Leasing, Suspender
+from karman_core.engine.listing import RunFilter
+from karman_core.engine.namespaces import Namespaces
+from karman_core.engine.operations import Operations
+from karman_core.engine.overview import Overview
 from karman_core.engine.parts import Parts
-from karman_core.engine.secrets import scope
 from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
 from karman_core.engine.signals import check_signal
@@ -24,12 +26,17 @@ from karman_core.engine.sweeping import SweepReport
 from karman_core.engine.triggering import Request
 from karman_core.engine.views import (
     GraphView,
+    GroupsPage,
+    GroupView,
+    LeaseView,
     Registration,
+    Released,
     Report,
     RunsPage,
     RunView,
     Started,
     StatesPage,
+    StateView,
     Work,
 )
 from karman_core.ports.backend import Backend
@@ -71,6 +78,10 @@ class Engine:
         self.settings = settings or EngineSettings()
         self._services = Services(backend, clock, entropy, self.settings, executor, observer)
         self._parts = Parts.of(self._services)
+        self.operations = Operations(self._parts)
+        namespaces = Namespaces(backend.table, clock)
+        self._definitions = Definitions(self._services, self._parts.registry, self._parts.graphs, namespaces)
+        self.overview = Overview.of(self._services, self._parts, namespaces)
         lent = replace(self._services, executor=Suspender())
         self._leasing = Leasing(lent, Parts.of(lent, self._parts))
 
@@ -78,17 +89,7 @@ class Engine:
 
     async def register_nodes(self, namespace: str, nodes: Sequence[RegisteredNode]) -> Registration:
         """Make or replace nodes; tells which graphs (their current versions) no longer fit them."""
-        await self._parts.registry.put(namespace, nodes)
-        names = {node.name for node in nodes}
-        broken = {}
-        for graph in await self._parts.graphs.names(namespace):
-            view = await self._parts.graphs.current(namespace, graph)
-            if names.isdisjoint(instance.node_name for instance in view.definition.nodes):
-                continue
-            problems = await self.check_graph(namespace, view.definition)
-            if problems:
-                broken[graph] = problems
-        return Registration(tuple(node.name for node in nodes), broken)
+        return await self._definitions.register(namespace, nodes)
 
     async def list_nodes(self, namespace: str) -> list[RegisteredNode]:
         """The registered nodes of a namespace, by name."""
@@ -96,12 +97,7 @@ class Engine:
 
     async def check_graph(self, namespace: str, definition: GraphDefinition) -> tuple[Problem, ...]:
         """Everything that is wrong with a definition, given the nodes that are registered. Stores nothing."""
-        nodes = {}
-        for owner, name in node_keys(definition):
-            found = await self._parts.registry.find(owner or namespace, name)
-            if found is not None:
-                nodes[owner, name] = found
-        return validate(definition, nodes)
+        return await self._definitions.check(namespace, definition)
 
     async def put_graph(
         self, namespace: str, definition: GraphDefinition, *, secrets: Mapping[str, str] | None = None
@@ -110,31 +106,7 @@ class Engine:
 
         A definition with problems is stored too, as one that cannot be triggered.
         """
-        if secrets:
-            known = dict.fromkeys((*definition.secrets, *sorted(secrets)))
-            definition = definition.model_copy(update={"secrets": tuple(known)})
-        problems = await self.check_graph(namespace, definition)
-        if secrets:
-            await self._services.backend.secrets.put(scope(namespace, definition.name), secrets)
-        view = await self._parts.graphs.put(namespace, definition, problems)
-        await self._put_schedules(namespace, view)
-        return view
-
-    async def _put_schedules(self, namespace: str, view: GraphView) -> None:
-        schedules = self._services.backend.schedules
-        wanted = {}
-        if view.valid:
-            for place, trigger in enumerate(view.definition.triggers):
-                name, value = trigger_name(trigger, place), trigger.value
-                wanted[name] = Schedule(
-                    namespace, view.name, name, value.expression, value.timezone, enabled=value.enabled
-                )
-        before = {schedule.trigger: schedule for schedule in await schedules.list(namespace, view.name)}
-        for name, schedule in wanted.items():
-            if before.get(name) != schedule:
-                await schedules.put(schedule)
-        for name in before.keys() - wanted.keys():
-            await schedules.delete(namespace, view.name, name)
+        return await self._definitions.put(namespace, definition, secrets=secrets)
 
     async def get_graph(self, namespace: str, name: str, version: int | None = None) -> GraphView:
         """A version of a graph, by default the current one. Raises NotFound."""
@@ -146,9 +118,20 @@ class Engine:
         """The names of a namespace's graphs, sorted."""
         return await self._parts.graphs.names(namespace)
 
+    async def delete_graph(self, namespace: str, name: str) -> None:
+        """End a graph, its schedules and its secrets; runs that go on keep their version. Raises NotFound.
+
+        A graph that is stored later under this name goes on counting versions.
+        """
+        await self._definitions.delete(namespace, name)
+
+    async def set_trigger(self, namespace: str, graph: str, trigger: str, *, enabled: bool) -> CronTrigger:
+        """Enable or disable a cron trigger, which makes a new version of its graph. Raises NotFound."""
+        return await self._definitions.set_trigger(namespace, graph, trigger, enabled=enabled)
+
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    async def trigger(
+    async def trigger(  # noqa: PLR0913  what a trigger may say
         self,
         namespace: str,
         graph: str,
@@ -159,6 +142,7 @@ class Engine:
         idempotency_key: str | None = None,
         timeout_ms: int | None = None,
         tags: Mapping[str, str] | None = None,
+        trace_parent: str | None = None,
     ) -> Started:
         """Begin a run of the graph's current version.
 
@@ -168,6 +152,7 @@ class Engine:
             start_delay_ms: the run begins so much later.
             idempotency_key: the same key and request again finds the same run.
             timeout_ms: the run ends TIMED_OUT so long after its start; default the graph's, else one year.
+            trace_parent: a W3C `traceparent`, which every node of the run is told; one that is not valid is ignored.
 
         Raises:
             NotFound, InvalidGraph, InvalidInput, PayloadTooLarge, Conflict: nothing has begun.
@@ -181,6 +166,7 @@ class Engine:
             idempotency_key,
             timeout_ms,
             tags or {},
+            trace=valid_trace_parent(trace_parent),
         )
         return await self._parts.triggers.trigger(request)
 
@@ -210,15 +196,15 @@ class Engine:
 
     async def cancel(self, namespace: str, run_id: str) -> RunView:
         """End a run as CANCELLED; states in flight may finish. Again is no error. Raises NotFound, Conflict."""
-        return await self._command(namespace, run_id, CommandKind.CANCEL, RunStatus.CANCELLED)
+        return await self.operations.cancel(namespace, run_id)
 
     async def pause(self, namespace: str, run_id: str) -> RunView:
         """Begin no further states. Raises NotFound, Conflict when the run has ended."""
-        return await self._command(namespace, run_id, CommandKind.PAUSE, RunStatus.PAUSED)
+        return await self.operations.pause(namespace, run_id)
 
     async def resume(self, namespace: str, run_id: str) -> RunView:
         """Go on with a paused run. Raises NotFound, Conflict when the run has ended."""
-        return await self._command(namespace, run_id, CommandKind.RESUME, RunStatus.RUNNING)
+        return await self.operations.resume(namespace, run_id)
 
     async def retry(self, namespace: str, run_id: str) -> RunView:
         """Run every failed state of a FAILED run again, and what follows from it, in a new epoch.
@@ -227,25 +213,7 @@ class Engine:
             NotFound: no such run.
             Conflict: it has not FAILED, or a unite above a failed state has committed with the failure.
         """
-        header = await self._parts.lifecycle.header(namespace, run_id)
-        if header.status is not RunStatus.FAILED:
-            raise Conflict(f"Run '{run_id}' is {header.status.value}; only a FAILED run can be retried.")
-        await self._parts.reopener.check(header)
-        arguments = {"epoch": header.run.epoch + 1}
-        command = Command(CommandKind.RETRY, namespace, run_id, arguments)
-        await self._parts.sender.command(header.home, command)
-        await self._parts.commands.apply(command, thorough=False)
-        return await self.get_run(namespace, run_id)
-
-    async def _command(self, namespace: str, run_id: str, kind: CommandKind, after: RunStatus) -> RunView:
-        """Message first, so that it is done whatever happens to this process; then at once, so that it shows."""
-        header = await self._parts.lifecycle.header(namespace, run_id)
-        if header.status in FINAL_RUNS and header.status is not after:
-            raise Conflict(f"Run '{run_id}' has ended: {header.status.value}.")
-        command = Command(kind, namespace, run_id, {"control": header.control})
-        await self._parts.sender.command(header.home, command)
-        await self._parts.commands.apply(command, thorough=False)
-        return await self.get_run(namespace, run_id)
+        return await self.operations.retry(namespace, run_id)
 
     async def get_run(self, namespace: str, run_id: str) -> RunView:
         """A run. Raises NotFound."""
@@ -258,13 +226,17 @@ class Engine:
         graph: str | None = None,
         status: str | None = None,
         since_ms: int | None = None,
+        until_ms: int | None = None,
+        tags: Mapping[str, str] | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunsPage:
-        """Runs of a namespace, newest first."""
-        return await self._parts.reader.list_runs(
-            namespace, graph=graph, status=status, since_ms=since_ms, limit=limit, cursor=cursor
-        )
+        """Runs of a namespace, newest first: created from `since_ms` on and before `until_ms`, with all of the tags.
+
+        A page may hold fewer runs than the limit, or none, and have a cursor all the same. Raises InvalidRequest.
+        """
+        wanted = RunFilter(graph, status, since_ms, until_ms, tags or {})
+        return await self._parts.lister.page(namespace, wanted, limit, cursor)
 
     async def list_states(
         self,
@@ -275,11 +247,48 @@ class Engine:
         limit: int = 100,
         identifier: str | None = None,
         status: str | None = None,
+        branch: str | None = None,
     ) -> StatesPage:
-        """States of a run in the order of their branches. Raises NotFound."""
+        """States of a run in the order of their branches; with `branch`, of that one and those below it.
+
+        Raises:
+            NotFound: no such run.
+            InvalidRequest: a limit, a cursor or a branch that cannot be.
+        """
         return await self._parts.reader.list_states(
-            namespace, run_id, cursor=cursor, limit=limit, identifier=identifier, status=status
+            namespace,
+            run_id,
+            cursor=cursor,
+            limit=limit,
+            identifier=identifier,
+            status=status,
+            branch=branch,
         )
+
+    async def get_state(self, namespace: str, run_id: str, state_id: str) -> StateView:
+        """One state of a run, with its attempts. Raises NotFound."""
+        return await self._parts.reader.get_state(namespace, run_id, state_id)
+
+    async def list_groups(
+        self,
+        namespace: str,
+        run_id: str,
+        *,
+        parent: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> GroupsPage:
+        """How far the groups are that states of the first branch opened, or states in the branches of another group.
+
+        Raises:
+            NotFound: no such run, or the state `parent` has opened no group.
+            InvalidRequest: a limit or a cursor that cannot be.
+        """
+        return await self._parts.groups.list(namespace, run_id, parent=parent, limit=limit, cursor=cursor)
+
+    async def get_group(self, namespace: str, run_id: str, state_id: str) -> GroupView:
+        """How far the group is that a state opened. Raises NotFound."""
+        return await self._parts.groups.get(namespace, run_id, state_id)
 
     async def read_store(self, namespace: str, run_id: str) -> dict[str, JSON]:
         """The run's store, defaults included. Raises NotFound."""
@@ -308,8 +317,11 @@ class Engine:
         await self._parts.receiver.receive(queue, message, stopping=stopping, until_ms=until_ms)
         return Disposition.DONE
 
-    async def dead_letter(self, queue: str, message: Incoming) -> bool:
+    async def dead_letter(self, queue: str | None, message: Incoming) -> bool:
         """A message that was delivered too often: fail the state it stands at, and follow.
+
+        Args:
+            queue: the task queue that it died on; None where that is not known: the run's own is taken.
 
         Returns:
             False for a foreign message, which is to be archived.
@@ -336,10 +348,14 @@ class Engine:
 
     async def heartbeat(
         self, namespace: str, state_id: str, lease: str | None = None, lease_seconds: int | None = None
-    ) -> int:
-        """Make a lease end later; when, epoch milliseconds. Raises NotFound, Conflict when the lease was lost."""
+    ) -> LeaseView:
+        """Make a lease end later, and hear whether to stop. Raises NotFound, Conflict when the lease was lost."""
         seconds = lease_seconds or self.settings.lease_seconds
         return await self._leasing.heartbeat(namespace, state_id, lease, seconds)
+
+    async def release(self, namespace: str, state_id: str, lease: str | None = None) -> Released:
+        """Give a lease back: the next worker has the state at once. Raises NotFound, Conflict when it was lost."""
+        return await self._leasing.release(namespace, state_id, lease)
 
     async def report(
         self, namespace: str, state_id: str, outcome: Outcome, *, lease: str | None = None
@@ -352,6 +368,10 @@ class Engine:
         """
         return await self._leasing.report(namespace, state_id, outcome, lease=lease)
 
-    async def sweep(self) -> SweepReport:
-        """The hourly guard: ends what is overdue, redrives what has stalled."""
-        return await self._parts.sweeper.sweep()
+    async def sweep(self, until_ms: int | None = None) -> SweepReport:
+        """The hourly guard: ends what is overdue, redrives what has stalled.
+
+        Args:
+            until_ms: when to stop (epoch milliseconds); the next sweep goes on from there. None for no limit.
+        """
+        return await self._parts.sweeper.sweep(until_ms)

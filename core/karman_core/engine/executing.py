@@ -108,6 +108,16 @@ class Runner:
             return Errored(error.code, str(error), retry=False)
         return None
 
+    async def timeout_seconds(self, graph: Graph, position: Position) -> float | None:
+        """How long the node of a position may take; None when neither graph nor registration says, or it is unknown."""
+        instance = graph.instances[position.identifier]
+        if instance.timeout_seconds is not None:
+            return instance.timeout_seconds
+        try:
+            return (await self._node(graph, position)).timeout_seconds
+        except NotFound:
+            return None
+
     async def give_up(self, task: Task, graph: Graph, position: Position, failure: Errored) -> Record:
         """Commit that the state cannot be run."""
         now = self._services.clock.now_ms()
@@ -197,6 +207,7 @@ class Runner:
             deadline_ms=deadline,
             read_store=store.read_one,
             is_cancelled=lambda: self._is_cancelled(position),
+            trace_parent=run.trace,
         )
 
     async def _with_running_record(self, position: Position, execution: Execution) -> Outcome:

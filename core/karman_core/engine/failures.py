@@ -17,6 +17,7 @@ from karman_core.domain.positions import branch, fork, unite_as_member
 from karman_core.domain.records import Record
 from karman_core.engine import keys
 from karman_core.engine.join_items import read_join
+from karman_core.engine.outputs import Place
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import error_text
 from karman_core.engine.walking import Visit, Walker
@@ -51,18 +52,51 @@ class Failures:
         """Every failure that the run's status comes from."""
         waiting = [self._walker.root(graph, run)]
         while waiting:
-            start = waiting.pop()
-            last: Visit | None = None
-            async for visit in self._walker.branch(graph, start):
-                if visit.record is not None:
-                    last = visit
+            last = await self._last(graph, waiting.pop())
             if last is None or last.record is None:
                 continue
             if isinstance(last.decision, Fork):
                 below = [one async for one in self._below(graph, last, last.record, last.decision)]
                 waiting += reversed(below)
-            elif last.decision == EndBranch(Ending.FAILED) or last.record.runnable:
+            elif _failed(last):
                 yield Failure(last.position, last.record)
+
+    async def at(self, graph: Graph, run: RunRef, place: Place) -> Failure | None:
+        """The failure at a place, found along its branch alone; None if it is none that the status comes from."""
+        path, number = place
+        start: Position | None = self._walker.root(graph, run)
+        for fork_number, index in path:
+            above = None if start is None else await self._last(graph, start)
+            if above is None or above.position.number != fork_number:
+                return None  # The group was united, or never opened.
+            start = await self._failed_branch(graph, above, index)
+        last = None if start is None else await self._last(graph, start)
+        if last is None or last.record is None or last.position.number != number or not _failed(last):
+            return None
+        return Failure(last.position, last.record)
+
+    async def _last(self, graph: Graph, start: Position) -> Visit | None:
+        """The last recorded state of a branch, unites of its groups included."""
+        last: Visit | None = None
+        async for visit in self._walker.branch(graph, start):
+            if visit.record is not None:
+                last = visit
+        return last
+
+    async def _failed_branch(self, graph: Graph, above: Visit, index: int) -> Position | None:
+        """The first position of a branch, if it is one that made its group fail."""
+        record, decision = above.record, above.decision
+        if record is None or not isinstance(decision, Fork):
+            return None
+        parent = fork(graph, above.position, record, decision)
+        if index < decision.width and not await self._walker.member_unite(graph, parent, decision):
+            slot = next(iter(climb(decision.width, index, self._services.settings.shard_width)))
+            join = await self.join(parent, decision.width, level=slot.level, item=slot.item)
+            if slot.member not in join.failed:
+                return None
+        elif index != decision.width:
+            return None  # A unite of ANY_SUCCESS made up for it.
+        return await self._walker.below(graph, above, index)
 
     async def _below(
         self, graph: Graph, visit: Visit, record: Record, decision: Fork
@@ -109,6 +143,12 @@ class Failures:
             if found is not None:
                 return read_join(found), epoch
         return Join(), run.epoch
+
+
+def _failed(last: Visit) -> bool:
+    """Whether a branch whose last state this is has failed there; one that is retried has not yet run again."""
+    runnable = last.record is not None and last.record.runnable
+    return runnable or last.decision == EndBranch(Ending.FAILED)
 
 
 def in_epoch(position: Position, epoch: int) -> Position:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 from karman_core.domain.definition import JSON, GraphDefinition
-from karman_core.domain.errors import ConditionFailed, NotFound, PayloadTooLarge, Problem
+from karman_core.domain.errors import ConditionFailed, Conflict, NotFound, PayloadTooLarge, Problem
 from karman_core.domain.graph import Graph, compile_graph
 from karman_core.domain.messages import ForeignMessage, Position
 from karman_core.engine import keys
@@ -15,7 +15,7 @@ from karman_core.engine.paging import every
 from karman_core.engine.payloads import dumps, pack, packed_size, unpack
 from karman_core.engine.services import Services
 from karman_core.engine.views import GraphView
-from karman_core.ports.table import Absent, AnyOf, Item, LessThan, Query
+from karman_core.ports.table import Absent, AllOf, AnyOf, Item, LessThan, Present, Query, Set
 
 _CACHED = 256
 _MAX_BYTES = 380_000
@@ -29,18 +29,29 @@ class GraphStore:
         self._compiled: OrderedDict[tuple[str, str, int], Graph] = OrderedDict()
 
     async def put(
-        self, namespace: str, definition: GraphDefinition, problems: tuple[Problem, ...]
+        self,
+        namespace: str,
+        definition: GraphDefinition,
+        problems: tuple[Problem, ...],
+        *,
+        after: int | None = None,
     ) -> GraphView:
         """Store a definition as the next version, unless it is what the current version says.
 
+        Args:
+            after: the version that the definition was made of; None for whichever there is.
+
         Raises:
             PayloadTooLarge: over 380 KB, compressed.
+            Conflict: the current version is not `after`.
         """
         body = definition.model_dump(mode="json")
         digest = hashlib.sha256(dumps([body, [str(problem) for problem in problems]]).encode()).hexdigest()
         while True:
             head = await self._services.backend.table.get(keys.graph_head(namespace, definition.name))
-            if head is not None and head["digest"] == digest:
+            if after is not None and (head is None or head["version"] != after or "deleted" in head):
+                raise Conflict(f"Graph '{definition.name}' was changed at the same time.")
+            if head is not None and head["digest"] == digest and "deleted" not in head:
                 return await self._view(namespace, definition.name, head["version"], changed=False)
             version = head["version"] + 1 if head else 1
             item = self._version_item(namespace, definition.name, version, body, problems) | {
@@ -89,9 +100,30 @@ class GraphStore:
             NotFound: no graph of that name.
         """
         head = await self._services.backend.table.get(keys.graph_head(namespace, name))
-        if head is None:
+        if head is None or "deleted" in head:
             raise NotFound(f"There is no graph '{name}' in namespace '{namespace}'.")
         return await self._view(namespace, name, head["version"])
+
+    async def bury(self, namespace: str, name: str) -> bool:
+        """Put a tombstone in the place of the head, which keeps the version: a later one has another number.
+
+        Versions stay, for the runs that are pinned to them.
+
+        Returns:
+            False when there was a tombstone before.
+
+        Raises:
+            NotFound: there never was such a graph.
+        """
+        try:
+            actions = [Set("deleted", self._services.clock.now_ms())]
+            there = AllOf((Present(), Absent("deleted")))
+            await self._services.backend.table.update(keys.graph_head(namespace, name), actions, there)
+        except ConditionFailed as lost:
+            if lost.old is None:
+                raise NotFound(f"There is no graph '{name}' in namespace '{namespace}'.") from lost
+            return False
+        return True
 
     async def version(self, namespace: str, name: str, version: int) -> GraphView:
         """One version. Raises NotFound."""
@@ -100,7 +132,8 @@ class GraphStore:
     async def names(self, namespace: str) -> list[str]:
         """Every graph of a namespace, by name."""
         query = Query(f"{namespace}#graphs")
-        return [item["sk"] async for item in every(self._services.backend.table, query)]
+        heads = every(self._services.backend.table, query)
+        return [head["sk"] async for head in heads if "deleted" not in head]
 
     async def compiled(self, namespace: str, name: str, version: int) -> Graph:
         """A valid version, compiled; from memory when it was used before."""

@@ -13,6 +13,7 @@ from karman_core.domain.schemas import field_schema
 from karman_core.engine import keys
 from karman_core.engine.outputs import Outputs, OutputStore, Place
 from karman_core.engine.payloads import unpack_object
+from karman_core.engine.reusing import gone
 from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
 
@@ -82,7 +83,7 @@ class InputResolver:
     ) -> dict[str, Outputs]:
         found: dict[str, Outputs] = {}
         missing: dict[str, OutputRef] = {}
-        for name in {read.identifier for read in reads}:
+        for name in dict.fromkeys(read.identifier for read in reads):
             ref = position.scope.outputs.get(name)
             if ref is None or (position.identifier, name) in graph.list_reads:
                 continue
@@ -104,6 +105,8 @@ class InputResolver:
         found: dict[str, Outputs] = {}
         for name, place in places.items():
             ref, record = missing[name], records.get(place)
+            if record is None and position.run.source(*place):
+                raise gone(position.run, place)
             if record is None:
                 continue
             every = ref.output == ALL_OUTPUTS

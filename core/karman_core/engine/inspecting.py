@@ -14,14 +14,12 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Position
 from karman_core.domain.positions import branch, fork
 from karman_core.domain.transitions import StateStatus
-from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.parts import Parts
 from karman_core.engine.run_items import Header
 from karman_core.engine.secrets import scope
-from karman_core.engine.sending import id_of
 from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
 from karman_core.engine.walking import Visit, Walker
@@ -58,7 +56,6 @@ class Inspector:
         self._lifecycle = lifecycle
         self._outputs = OutputStore(services)
         self._walker = Walker(services, self._outputs)
-        self._failures = Failures(services, self._walker)
 
     @classmethod
     def over(cls, backend: Backend, clock: Clock, entropy: Entropy, settings: EngineSettings) -> Self:
@@ -89,15 +86,6 @@ class Inspector:
             return record.data or {}
         outputs = await self._outputs.of_record(record, 0, 1)
         return outputs[0] if outputs else {}
-
-    async def failed_alone(self, found: Found) -> bool:
-        """Whether the state, and no other, is why its run has failed."""
-        ids = set()
-        async for failure in self._failures.of_run(found.graph, found.header.run):
-            ids.add(id_of(failure.position))
-            if len(ids) > 1:
-                return False
-        return ids == {id_of(found.visit.position)}
 
     async def secrets(self, namespace: str, state_id: str) -> dict[str, str]:
         """The values of the secrets of a state's graph. For workers alone. Raises NotFound."""

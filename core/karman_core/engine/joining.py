@@ -26,6 +26,7 @@ from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.task import Task
 from karman_core.engine.waiting import Waits
+from karman_core.ports.observer import GroupEnded
 from karman_core.ports.table import Key, SetOnce
 
 
@@ -62,6 +63,8 @@ class Joiner:
             frame = position.frames[-1]
             name = graph.unite_of(frame.identifier)
             end = end_group(join, slot.size, graph.strategy(name) if name else None)
+            run = position.run
+            self._services.observe(GroupEnded(run.namespace, run.run_id, frame.identifier, frame.width))
             totals = frame.totals.plus(join.totals)
             if end.unite and name is not None:
                 return unite(graph, position, name, totals)

@@ -1,7 +1,7 @@
 """Keys of the one table. Every partition key begins with the namespace, so that IAM can confine a role to namespaces.
 
     {ns}#nodes                        {name}                    a registered node
-    {ns}#graphs                       {graph}                   the current version of a graph
+    {ns}#graphs                       {graph}                   the current version of a graph, or its tombstone
     {ns}#graph#{graph}                v#{version}               a version of a graph
     {ns}#days[#{graph}]               {day}                     the days on which runs began: what lists look through
     {ns}#cron#{graph}                 {trigger}                 the last run that a cron trigger started
@@ -19,9 +19,9 @@ partition takes more writes than one branch or 200 arrivals make. Signals of one
 them with waits needs one consistent query. The runs of a tag share one over all days: a day's would take no more writes
 at a time, and pages would have to find their way from day to day.
 
-Two partitions of indexes go over all namespaces: unfinished runs, for the sweeper, and `namespaces`, for whoever runs the
-server. The items themselves lie in their namespace, so a role that is confined to it can write them; to list them takes
-the right to read an index whole, which only those two need.
+Two kinds of index partitions go over all namespaces: unfinished runs, for the sweeper, and `namespaces`, for whoever
+runs the server. The items themselves lie in their namespace, so a role that is confined to it can write them; to list
+them takes the right to read an index whole, which nobody else needs.
 """
 
 from __future__ import annotations

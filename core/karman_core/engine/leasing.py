@@ -22,23 +22,26 @@ from karman_core.domain.definition import JSON
 from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
 from karman_core.domain.message_bodies import decode, decode_position, encode_position
 from karman_core.domain.messages import Advance, Command, ForeignMessage, Position, Range
-from karman_core.domain.outcome import Outcome
-from karman_core.domain.transitions import FINAL_RUNS
+from karman_core.domain.outcome import Outcome, Stopped
+from karman_core.domain.transitions import FINAL_RUNS, StateStatus
 from karman_core.engine import keys
 from karman_core.engine.commits import Ran
+from karman_core.engine.control import Flag
 from karman_core.engine.parts import Parts
 from karman_core.engine.payloads import dumps
 from karman_core.engine.registry import queue_name
+from karman_core.engine.reusing import key_of
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record
 from karman_core.engine.task import Task
-from karman_core.engine.views import Report, Work
+from karman_core.engine.views import LeaseView, Released, Report, Work
 from karman_core.ports.executor import Execution
 from karman_core.ports.queue import Incoming
-from karman_core.ports.table import Item, Set
+from karman_core.ports.table import Action, Equals, Item, Remove, Set
 
 _RECEIVE_LIMIT = 10
 _NOT_MINE_SECONDS = 1
+_RELEASING_SECONDS = 30
 
 
 class Suspended(BaseException):
@@ -131,12 +134,53 @@ class Leasing:
                 return work
         return work
 
-    async def heartbeat(self, namespace: str, state_id: str, lease: str | None, lease_seconds: int) -> int:
-        """Make the lease end later. Returns when, epoch milliseconds. Raises NotFound, Conflict when it was lost."""
+    async def heartbeat(
+        self, namespace: str, state_id: str, lease: str | None, lease_seconds: int
+    ) -> LeaseView:
+        """Make the lease end later. Raises NotFound, Conflict when it was lost."""
         _, held = await self._held(namespace, state_id, lease)
+        await self._extend(state_id, held, lease_seconds)
+        until = self._services.clock.now_ms() + lease_seconds * 1000
+        return LeaseView(until, await self._cancelled(held.position))
+
+    async def release(self, namespace: str, state_id: str, lease: str | None) -> Released:
+        """Give a lease back: the state is run by the next worker, without a crash or an attempt being counted.
+
+        A fresh message goes before the old one is deleted, so that receives go on counting crashes alone; the record
+        follows, unless the next worker was quicker. Where the state's group has failed already, there is none: it ends
+        as cancelled here. Raises NotFound, Conflict when the lease was lost.
+        """
+        item, held = await self._held(namespace, state_id, lease)
+        await self._extend(state_id, held, _RELEASING_SECONDS)
+        position = held.position
+        graph = await self._parts.graphs.at(position)
+        control = await self._parts.controls.read(position.run.namespace, position.run.run_id)
+        if control.stops(position.branch, position.run.epoch):
+            ran = Ran(held.started_ms, self._services.clock.now_ms(), held.inputs, Stopped())
+            record, _ = await self._parts.advancer.take(self._task(held.queue), graph, position, ran, ())
+            await self._services.backend.queue.delete(held.queue, [held.receipt])
+            return Released(record.status.value)
+        await self._parts.sender.send_positions(graph, [position], again=True)
+        key = key_of(position.run, (position.branch, position.number))
+        actions: list[Action] = [Set("st", StateStatus.QUEUED.value), Remove("le")]
+        try:
+            item = await self._services.backend.table.update(key, actions, Equals("le", item["le"]))
+        except ConditionFailed as lost:
+            item = lost.old or item
+        await self._services.backend.queue.delete(held.queue, [held.receipt])
+        return Released(read_record(item).status.value)
+
+    async def _extend(self, state_id: str, held: _Lease, lease_seconds: int) -> None:
         if await self._services.backend.queue.extend(held.queue, [held.receipt], lease_seconds):
             raise Conflict(f"The lease of state '{state_id}' has ended; another worker may have it.")
-        return self._services.clock.now_ms() + lease_seconds * 1000
+
+    async def _cancelled(self, position: Position) -> bool:
+        """Whether the result is not wanted any more."""
+        run = position.run
+        if self._services.clock.now_ms() >= run.deadline_ms:
+            return True
+        control = await self._parts.controls.read(run.namespace, run.run_id)
+        return control.flag is Flag.STOPPED or control.stops(position.branch, run.epoch)
 
     async def report(
         self, namespace: str, state_id: str, outcome: Outcome, *, lease: str | None = None
@@ -243,6 +287,7 @@ class Leasing:
             timeout_seconds=execution.timeout_seconds,
             until_ms=now + lease_seconds * 1000,
             resumed=None if resumed is None else asdict(resumed),
+            trace_parent=execution.trace_parent,
         )
 
     async def _item(self, namespace: str, state_id: str) -> Item:

@@ -19,6 +19,7 @@ from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine import keys
 from karman_core.engine.control import FINAL_VERSION, Controls, Flag
 from karman_core.engine.graphs import GraphStore
+from karman_core.engine.payloads import dumps
 from karman_core.engine.run_items import (
     OPEN,
     Header,
@@ -31,6 +32,7 @@ from karman_core.engine.run_items import (
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.store import RunStore
+from karman_core.engine.tagging import RunTags
 from karman_core.ports.events import Event
 from karman_core.ports.observer import RunBegan, RunEnded
 from karman_core.ports.table import (
@@ -55,8 +57,11 @@ _NOTED = 10_000
 class Lifecycle:
     """Changes the status of runs."""
 
-    def __init__(self, services: Services, graphs: GraphStore, controls: Controls, sender: Sender) -> None:
+    def __init__(
+        self, services: Services, graphs: GraphStore, controls: Controls, sender: Sender, tags: RunTags
+    ) -> None:
         self._services = services
+        self._tags = tags
         self._graphs = graphs
         self._controls = controls
         self._sender = sender
@@ -74,14 +79,15 @@ class Lifecycle:
 
         Returns:
             The header in the table, which may be another delivery's: two triggers of one key at once may have seen two
-            versions of the graph. None when the run exists for another request: the message that carries this header
-            is to be dropped.
+            versions of the graph. None when the run exists for another request, or begins at another place: the
+            message that carries this header is to be dropped.
         """
         run = header.run
         item = await self._services.backend.table.get(keys.run(run.namespace, run.run_id))
         if item is None:
-            await RunStore(self._services, run.namespace, run.run_id, {}).begin(header.store or {})
+            await self._begin_store(header)
             await self._note_day(header)
+            await self._tags.note(header, header.tags or {})
             item = new_header(header)
             try:
                 await self._services.backend.table.put(item, Absent())
@@ -89,7 +95,17 @@ class Lifecycle:
                 item = lost.old
             else:
                 self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
-        return read_header(item) if item is not None and item["request"] == header.request else None
+        begun = None if item is None else read_header(item)
+        same = begun and (begun.request, begun.run.reused) == (header.request, run.reused)
+        return begun if same else None
+
+    async def _begin_store(self, header: Header) -> None:
+        run = header.run
+        store = RunStore(self._services, run.namespace, run.run_id, {})
+        if run.reused is None:
+            await store.begin(header.store or {})
+        else:
+            await store.begin_as(run.reused.sources[-1].run_id, anew=not run.reused.before)
 
     async def _note_day(self, header: Header) -> None:
         """Before the header, so that no run is missing in lists; once a day, graph and process."""
@@ -118,7 +134,31 @@ class Lifecycle:
     async def finish(self, run: RunRef, ending: Ending, totals: Totals) -> None:
         """All branches have ended."""
         status = RunStatus.FAILED if ending is Ending.FAILED else RunStatus.SUCCEEDED
-        await self._end(run.namespace, run.run_id, status, open_in_epoch(run.epoch), totals)
+        tags = await self._new_tags(run) if status is RunStatus.SUCCEEDED else ()
+        await self._end(run.namespace, run.run_id, status, open_in_epoch(run.epoch), totals, tags)
+
+    async def _new_tags(self, run: RunRef) -> tuple[Action, ...]:
+        """The change of the header that brings the tags from what the run gave; their entries are written before it.
+
+        What the trigger gave stands.
+        """
+        graph = await self._graphs.compiled(run.namespace, run.graph, run.version)
+        if not graph.tags.outputs:
+            return ()
+        item = await self._services.backend.table.get(keys.run(run.namespace, run.run_id))
+        if item is None:
+            return ()
+        header = read_header(item)
+        before = header.tags or {}
+        try:
+            found = await self._tags.at_end(graph, run)
+        except NotFound:
+            if run.reused is None:
+                raise
+            found = {}  # What the run reuses is gone; it ends without these tags, but it ends.
+        new = {name: value for name, value in found.items() if name not in before}
+        await self._tags.note(header, new)
+        return (Set("tags", dumps({**before, **new})),) if new else ()
 
     async def cancel(self, namespace: str, run_id: str) -> bool:
         """End the run as CANCELLED. Returns whether that is what it is now."""
@@ -185,17 +225,38 @@ class Lifecycle:
         return done
 
     async def _end(
-        self, namespace: str, run_id: str, status: RunStatus, condition: Condition, totals: Totals
+        self,
+        namespace: str,
+        run_id: str,
+        status: RunStatus,
+        condition: Condition,
+        totals: Totals,
+        more: tuple[Action, ...] = (),
     ) -> bool:
         actions = end_actions(status, self._services.clock.now_ms(), self._services.ttl(), totals)
+        actions += more
+        found = False
         try:
             item = await self._services.backend.table.update(keys.run(namespace, run_id), actions, condition)
         except ConditionFailed as lost:
             if lost.old is None or lost.old["status"] != status.value:
                 return False
-            item = dict(lost.old)
+            item, found = dict(lost.old), True
+        header = read_header(item)
+        await self._tags.keep(header)
         await self._publish(item)
-        self._services.observe(RunEnded(namespace, run_id, status.value))
+        self._services.observe(
+            RunEnded(
+                namespace,
+                run_id,
+                status.value,
+                header.run.graph,
+                header.starts_ms,
+                header.ended_ms or 0,
+                header.totals,
+                found=found,
+            )
+        )
         return True
 
     async def _change(
@@ -212,8 +273,13 @@ class Lifecycle:
                 return None
         return control + 1
 
-    async def reopen(self, namespace: str, run_id: str, epoch: int) -> bool:
-        """Begin an epoch of a run that has FAILED. Returns whether the run is in that epoch and goes on."""
+    async def reopen(self, namespace: str, run_id: str, epoch: int, only: str | None) -> bool:
+        """Begin an epoch of a run that has FAILED. Returns whether the run is in that epoch and goes on.
+
+        Args:
+            only: the state that the epoch is opened for, kept with it: two retries at once open one epoch, and the
+                other one of them must not mix its states into it.
+        """
         item = await self._services.backend.table.get(keys.run(namespace, run_id))
         if item is None:
             return False
@@ -224,6 +290,7 @@ class Lifecycle:
             Set("unfinished_pk", keys.unfinished(run_id)),
             Set("unfinished_sk", item["by_time_sk"]),
             Add("control", 1),
+            Remove("only") if only is None else Set("only", only),
             Remove("ended"),
             Remove("ttl"),
         ]
@@ -231,9 +298,10 @@ class Lifecycle:
         try:
             item = await self._services.backend.table.update(keys.run(namespace, run_id), actions, failed)
         except ConditionFailed as lost:
-            if lost.old is None or lost.old["epoch"] != epoch or lost.old["status"] not in OPEN:
+            old = lost.old
+            if old is None or (old["epoch"], old.get("only")) != (epoch, only) or old["status"] not in OPEN:
                 return False
-            item = lost.old
+            item = old
         # A run that failed while it was paused has its flag still.
         flag = Flag.PAUSED if item["status"] == RunStatus.PAUSED else Flag.GO
         await self._controls.set_flag(namespace, run_id, flag, item["control"])

@@ -14,8 +14,8 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.messages import GroupRef, RunRef
 from karman_core.domain.records import Record
 from karman_core.domain.transitions import StateStatus
-from karman_core.engine import keys
 from karman_core.engine.payloads import dumps, pack, packed_size, unpack
+from karman_core.engine.reusing import gone, key_of
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record
 from karman_core.ports.table import Key
@@ -68,7 +68,7 @@ class OutputStore:
 
     async def records(self, run: RunRef, places: Iterable[Place]) -> dict[Place, Record]:
         """The records that exist among the places, read consistently."""
-        wanted = {keys.state(run.namespace, run.run_id, *place): place for place in places}
+        wanted = {key_of(run, place): place for place in places}
         items = await self._services.backend.table.batch_get(wanted)
         return {wanted[Key(*key)]: read_record(item) for key, item in items.items()}
 
@@ -85,21 +85,31 @@ class OutputStore:
         """Outputs of the wanted identifiers over a group's branches that succeeded there, in branch order.
 
         A branch that forked without a unite counts with all its own branches. In a loop the last round counts.
+
+        Raises:
+            NotFound: the group is another run's that this one reuses, and its records are gone.
         """
         indexes = range(group.width) if group.only is None else [group.only]
         frontier: list[Place] = [((*parent, (group.number, index)), 0) for index in indexes]
-        found: dict[str, dict[Branch, Record]] = {name: {} for name in wanted}
+        expected = set(frontier) if run.source(parent, group.number) else None
+        found: dict[str, dict[Branch, Record]] = {name: {} for name in sorted(wanted)}
         while frontier:
             batch, frontier = frontier[:_ROUND], frontier[_ROUND:]
             records = await self.records(run, batch)
             for place in batch:
                 record = records.get(place)
                 if record is None:
+                    if expected is not None and place in expected:
+                        raise gone(run, place)
                     continue
                 if record.identifier in wanted and record.status is StateStatus.SUCCEEDED:
                     found[record.identifier][place[0]] = record
                 decision = decide(graph, record)
-                frontier += [after for after in following(place, decision) if _leads(graph, decision, wanted)]
+                if not _leads(graph, decision, wanted):
+                    continue
+                frontier += following(place, decision)
+                if expected is not None and isinstance(decision, GoOn):
+                    expected.add((place[0], place[1] + 1))
         return {name: await self._flatten(records) for name, records in found.items()}
 
     async def _flatten(self, records: Mapping[Branch, Record]) -> list[Mapping[str, JSON]]:

@@ -13,20 +13,24 @@ from karman_core.engine.dead_letters import DeadLetters
 from karman_core.engine.executing import Runner
 from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
+from karman_core.engine.group_reading import GroupReader
 from karman_core.engine.inputs import InputResolver
 from karman_core.engine.joining import Joiner
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.listing import RunLister
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.reading import Reader
 from karman_core.engine.receiving import Receiver
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.reopening import Reopener
+from karman_core.engine.rerunning import Reruns
 from karman_core.engine.results import Results
 from karman_core.engine.secrets import SecretReader
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.sweeping import Sweeper
+from karman_core.engine.tagging import RunTags
 from karman_core.engine.triggering import Triggers
 from karman_core.engine.waiting import Waits
 from karman_core.engine.walking import Walker
@@ -39,6 +43,7 @@ class Parts:
     base: _Base
     registry: NodeRegistry
     graphs: GraphStore
+    controls: Controls
     lifecycle: Lifecycle
     sender: Sender
     triggers: Triggers
@@ -48,7 +53,10 @@ class Parts:
     receiver: Receiver
     dead_letters: DeadLetters
     reopener: Reopener
+    reruns: Reruns
     reader: Reader
+    groups: GroupReader
+    lister: RunLister
     sweeper: Sweeper
 
     @classmethod
@@ -65,21 +73,26 @@ class Parts:
         )
         commands, runner = Commands(base.lifecycle, base.waits, reopener), _runner(services, base)
         advancer = _advancer(services, base, runner)
+        triggers = Triggers(services, base.graphs, base.registry, base.lifecycle, base.sender)
         receiver = Receiver(services, base.graphs, base.lifecycle, advancer, base.sender, commands)
         return cls(
             base=base,
             registry=base.registry,
             graphs=base.graphs,
+            controls=base.controls,
             lifecycle=base.lifecycle,
             sender=base.sender,
-            triggers=Triggers(services, base.graphs, base.registry, base.lifecycle, base.sender),
+            triggers=triggers,
             runner=runner,
             advancer=advancer,
             commands=commands,
             receiver=receiver,
             dead_letters=DeadLetters(receiver),
             reopener=reopener,
+            reruns=_reruns(services, base, triggers),
             reader=_reader(services, base, failures),
+            groups=GroupReader(services, base.graphs, base.lifecycle, base.outputs, base.walker),
+            lister=RunLister(services),
             sweeper=_sweeper(services, base, failures),
         )
 
@@ -96,21 +109,24 @@ class _Base:
     lifecycle: Lifecycle
     walker: Walker
     waits: Waits
+    results: Results
 
     @classmethod
     def of(cls, services: Services) -> Self:
         registry, graphs = NodeRegistry(services), GraphStore(services)
         controls, outputs = Controls(services), OutputStore(services)
-        sender = Sender(services, registry, outputs)
+        sender, walker = Sender(services, registry, outputs), Walker(services, outputs)
+        results = Results(services, outputs, walker)
         return cls(
             registry=registry,
             graphs=graphs,
             controls=controls,
             outputs=outputs,
             sender=sender,
-            lifecycle=Lifecycle(services, graphs, controls, sender),
-            walker=Walker(services, outputs),
+            lifecycle=Lifecycle(services, graphs, controls, sender, RunTags(services, results)),
+            walker=walker,
             waits=Waits(services, graphs, controls, sender),
+            results=results,
         )
 
 
@@ -147,7 +163,18 @@ def _reader(services: Services, base: _Base, failures: Failures) -> Reader:
         waits=base.waits,
         walker=base.walker,
         failures=failures,
-        results=Results(services, base.outputs, base.walker),
+        results=base.results,
+    )
+
+
+def _reruns(services: Services, base: _Base, triggers: Triggers) -> Reruns:
+    return Reruns(
+        services,
+        graphs=base.graphs,
+        lifecycle=base.lifecycle,
+        sender=base.sender,
+        walker=base.walker,
+        triggers=triggers,
     )
 
 

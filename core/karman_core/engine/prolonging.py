@@ -7,15 +7,17 @@ retention: one write an item, which only such runs pay for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 from karman_core.domain.decide import Fork
-from karman_core.domain.errors import ConditionFailed
+from karman_core.domain.errors import ConditionFailed, NotFound
 from karman_core.domain.joins import climb
+from karman_core.domain.messages import RunRef
 from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.paging import every
+from karman_core.engine.reusing import key_of
 from karman_core.engine.run_items import Header
 from karman_core.engine.services import Services
 from karman_core.engine.walking import Visit, Walker
@@ -34,7 +36,9 @@ class Prolonger:
         """Prolong an unfinished run if half of the retention has passed. Returns whether it was due."""
         half_ms = self._services.settings.retention_seconds * 500
         now, run = self._services.clock.now_ms(), header.run
-        if now - max(header.created_ms, header.prolonged_ms) < half_ms:
+        # What is reused of another run may be about to expire: it is prolonged soon after the beginning.
+        begun = header.created_ms if run.reused is None else 0
+        if now - max(begun, header.prolonged_ms) < half_ms:
             return False
         async for key in self._keys(header):
             with suppress(ConditionFailed):
@@ -47,6 +51,8 @@ class Prolonger:
         run = header.run
         graph = await self._graphs.compiled(run.namespace, run.graph, run.version)
         yield keys.control(run.namespace, run.run_id)
+        for name, value in (header.tags or {}).items():
+            yield Key(keys.tagged(run.namespace, name, value), keys.order(header.created_ms, run.run_id))
         partitions = [keys.store(run.namespace, run.run_id), keys.park(run.namespace, run.run_id)]
         partitions += [
             keys.signals_shard(run.namespace, run.run_id, shard) for shard in range(keys.SIGNAL_SHARDS)
@@ -54,24 +60,38 @@ class Prolonger:
         for pk in partitions:
             async for key in self._partition(pk):
                 yield key
-        async for visit in self._walker.walk(graph, self._walker.root(graph, run)):
-            if visit.record is not None:
-                yield keys.state(run.namespace, run.run_id, *visit.place)
-            for key in self._joins(header, visit):
+        root = self._walker.root(graph, run)
+        async for visit in self._walker.walk(graph, root, run.reused.last if run.reused else None):
+            for key in self._of_visit(run, visit):
                 yield key
+        if run.reused is None:
+            return
+        with suppress(NotFound):  # Some of it is gone already: whoever needs it will be told.
+            async for visit in self._walker.walk(graph, root):
+                if run.source(*visit.place) is None:
+                    return
+                for key in self._of_visit(run, visit):
+                    yield key
+
+    def _of_visit(self, run: RunRef, visit: Visit) -> Iterator[Key]:
+        if visit.record is not None:
+            yield key_of(run, visit.place)
+        yield from self._joins(run, visit)
 
     async def _partition(self, pk: str) -> AsyncIterator[Key]:
         async for item in every(self._services.backend.table, Query(pk)):
             yield Key(item["pk"], item["sk"])
 
-    def _joins(self, header: Header, visit: Visit) -> set[Key]:
+    def _joins(self, run: RunRef, visit: Visit) -> set[Key]:
         if not isinstance(visit.decision, Fork):
             return set()
-        run, (branch, number), width = header.run, visit.place, visit.decision.width
+        (branch, number), width = visit.place, visit.decision.width
+        source = run.source(branch, number)
+        owner, latest = (source.run_id, source.epoch) if source else (run.run_id, run.epoch)
         arity = self._services.settings.shard_width
         return {
-            keys.join(run.namespace, run.run_id, branch, number, epoch, slot.level, slot.item)
+            keys.join(run.namespace, owner, branch, number, epoch, slot.level, slot.item)
             for index in range(0, width, arity)
             for slot in climb(width, index, arity)
-            for epoch in range(run.epoch + 1)
+            for epoch in range(latest + 1)
         }

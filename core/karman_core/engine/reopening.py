@@ -1,8 +1,9 @@
-"""Retrying a run that has FAILED: its failed states run again, in a new epoch.
+"""Retrying a run that has FAILED: its failed states, or one of them, run again in a new epoch.
 
 Join items carry the epoch in their keys. Those on the way from a failed state up to the root are copied to the new
 epoch, without the members that are run again and with zero totals; only then is work sent. What a state had counted
-before is taken off where it starts again, so the sum over epochs counts each state once.
+before is taken off where it starts again, so the sum over epochs counts each state once. Failures that are not run
+again stay in the copies, so that the run fails again for them, and a later retry finds them there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from karman_core.domain.errors import ConditionFailed, Conflict
+from karman_core.domain.branches import parse_state_id, state_id
+from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
 from karman_core.domain.graph import Graph
 from karman_core.domain.joins import Slot, climb
 from karman_core.domain.messages import Command, CommandKind, Position, RunRef
@@ -21,6 +23,8 @@ from karman_core.engine.failures import Failure, Failures, in_epoch
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.join_items import read_join, write_join
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.outputs import Place
+from karman_core.engine.reusing import key_of
 from karman_core.engine.run_items import Header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
@@ -55,21 +59,62 @@ class Reopener:
             return
         raise Conflict(f"Run '{header.run.run_id}' has no failed state that can be run again.")
 
-    async def reopen(self, namespace: str, run_id: str, epoch: int) -> None:
-        """Open epoch `epoch` and send its failed states; again, after a crash, it goes on where it stopped."""
-        if not await self._lifecycle.reopen(namespace, run_id, epoch):
+    async def check_state(self, header: Header, place: Place) -> None:
+        """Raises NotFound for no state, Conflict for one that is no failure of its run."""
+        run, state = header.run, state_id(header.run.run_id, *place)
+        record = await self._services.backend.table.get(key_of(run, place))
+        if record is None:
+            raise NotFound(f"There is no state '{state}'.")
+        if record["st"] not in _REOPENED:
+            raise Conflict(f"State '{state}' is {record['st']}; only one that has failed can be retried.")
+        if await self._failures.at(await self._graph(run), run, place) is None:
+            raise Conflict(
+                f"State '{state}' is none that run '{run.run_id}' failed for: a unite above it has committed."
+            )
+
+    async def reopen(self, namespace: str, run_id: str, epoch: int, only: str | None = None) -> None:
+        """Open epoch `epoch` and send its failed states; again, after a crash, it goes on where it stopped.
+
+        Args:
+            only: the id of the one state that runs again; None for all that have failed. An epoch that was opened for
+                something else is left alone.
+        """
+        if only is not None and not await self._is_failure(namespace, run_id, epoch, only):
+            return
+        if not await self._lifecycle.reopen(namespace, run_id, epoch, only):
             return
         header = await self._lifecycle.header(namespace, run_id)
         run = replace(header.run, epoch=epoch - 1)
         graph = await self._graph(run)
         # What has failed in this epoch already is not opened again in it: the command may be delivered late, or twice.
-        failures = [found async for found in self._failures.of_run(graph, run) if found.record.epoch < epoch]
+        failures = [found for found in await self._found(graph, run, only) if found.record.epoch < epoch]
         await self._copy_joins(epoch, failures)
         if header.timed:
             deadline = Command(CommandKind.DEADLINE, namespace, run_id)
             await self._sender.command(header.home, deadline, at_ms=header.run.deadline_ms)
         for failure in failures:
             await self._send(graph, failure, epoch)
+
+    async def _is_failure(self, namespace: str, run_id: str, epoch: int, state: str) -> bool:
+        """Whether there is anything to open an epoch for: one in which nothing is sent would never end."""
+        try:
+            run = (await self._lifecycle.header(namespace, run_id)).run
+        except NotFound:
+            return False
+        if run.epoch not in {epoch - 1, epoch}:
+            return False
+        graph = await self._graph(run)
+        return bool(await self._found(graph, replace(run, epoch=epoch - 1), state))
+
+    async def _found(self, graph: Graph, run: RunRef, only: str | None) -> list[Failure]:
+        if only is None:
+            return [found async for found in self._failures.of_run(graph, run)]
+        try:
+            owner, branch, number = parse_state_id(only)
+        except ValueError:
+            return []
+        one = await self._failures.at(graph, run, (branch, number)) if owner == run.run_id else None
+        return [] if one is None else [one]
 
     async def _graph(self, run: RunRef) -> Graph:
         return await self._graphs.compiled(run.namespace, run.graph, run.version)

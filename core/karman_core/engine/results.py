@@ -6,6 +6,8 @@ forked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from karman_core.domain import placeholders
@@ -47,15 +49,23 @@ class Results:
 
     async def of_run(self, graph: Graph, run: RunRef) -> JSON:
         """The result of a run."""
+        declared = graph.definition.outputs
+        if not declared:
+            return await self._last_outputs(await self._first_branch(graph, run))
+        templates = {name: placeholders.parse(value) for name, value in declared.items()}
+        values = await self.reached(graph, run, templates)
+        return {name: values.get(name) for name in declared}
+
+    async def reached(self, graph: Graph, run: RunRef, templates: Mapping[str, Template]) -> dict[str, JSON]:
+        """The values of templates, without those that name what was not reached (a branch chose another way)."""
         branch = await self._first_branch(graph, run)
-        if not graph.definition.outputs:
-            return await self._last_outputs(branch)
-        template = placeholders.parse(dict(graph.definition.outputs))
-        values = await self._values(graph, run, branch, template)
-        return {
-            name: _resolved(placeholders.parse(value), values)
-            for name, value in graph.definition.outputs.items()
-        }
+        references = dict.fromkeys(one for template in templates.values() for one in template.references)
+        values = await self._values(graph, run, branch, tuple(references))
+        found = {}
+        for name, template in templates.items():
+            with suppress(placeholders.Unresolved):
+                found[name] = template.resolve(values.get)
+        return found
 
     async def _first_branch(self, graph: Graph, run: RunRef) -> _FirstBranch:
         found = _FirstBranch()
@@ -91,15 +101,15 @@ class Results:
         return outputs[0] if len(outputs) == 1 else outputs or None
 
     async def _values(
-        self, graph: Graph, run: RunRef, branch: _FirstBranch, template: Template
+        self, graph: Graph, run: RunRef, branch: _FirstBranch, references: Sequence[Reference]
     ) -> dict[Reference, One | Many]:
         store = RunStore(
             self._services, run.namespace, run.run_id, graph.definition.store_config.default_values
         )
-        keys = [reference.key for reference in template.references if isinstance(reference, StoreReference)]
+        keys = [reference.key for reference in references if isinstance(reference, StoreReference)]
         stored = await store.read(keys)
         found: dict[Reference, One | Many] = {}
-        for reference in template.references:
+        for reference in references:
             if isinstance(reference, StoreReference):
                 if reference.key in stored:
                     found[reference] = One(stored[reference.key])
@@ -131,11 +141,3 @@ class Results:
         if not values:
             return None
         return One(values[0]) if len(outputs) == 1 else Many(values)
-
-
-def _resolved(template: Template, values: dict[Reference, One | Many]) -> JSON:
-    """A declared output; null where a node that it names was not reached (a branch chose another way)."""
-    try:
-        return template.resolve(values.get)
-    except placeholders.Unresolved:
-        return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from karman_core.domain.definition import JSON
+from karman_core.domain.message_bodies import decode_reused, encode_reused
 from karman_core.domain.messages import ForeignMessage, RunRef
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import OPEN_RUNS, RunStatus
@@ -21,7 +22,6 @@ from karman_core.engine.payloads import dumps, pack, unpack
 from karman_core.ports.table import Action, Add, AllOf, Condition, Equals, Item, OneOf, Remove, Set
 
 OPEN = tuple(sorted(status.value for status in OPEN_RUNS))
-_TIME_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Header:
         control: counts pauses, resumes and retries, so that a command which comes late is known for an old one.
         timed: whether a time-out was asked for: then a message is sent at the deadline.
         waiting: the first branch waits for a signal.
+        limit_ms: how long the run may take, from its start or its last retry.
+        only: the state that the epoch was opened for; None for all that had failed.
     """
 
     run: RunRef
@@ -52,6 +54,8 @@ class Header:
     control: int = 0
     timed: bool = False
     waiting: bool = False
+    limit_ms: int = 0
+    only: str | None = None
     totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
 
 
@@ -59,14 +63,17 @@ def request_hash(
     graph: str, inputs: JSON, store: JSON, start_delay_ms: int, timeout_ms: int | None, tags: JSON
 ) -> str:
     """What makes two triggers of one idempotency key the same request."""
-    text = dumps([graph, _sorted(inputs), _sorted(store), start_delay_ms, timeout_ms, _sorted(tags)])
+    text = dumps(
+        [graph, sorted_json(inputs), sorted_json(store), start_delay_ms, timeout_ms, sorted_json(tags)]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _sorted(value: JSON) -> JSON:
+def sorted_json(value: JSON) -> JSON:
+    """The value with its objects as lists of pairs, by key: the same however it was written."""
     if isinstance(value, dict):
-        return [[name, _sorted(value[name])] for name in sorted(value)]
-    return [_sorted(one) for one in value] if isinstance(value, list) else value
+        return [[name, sorted_json(value[name])] for name in sorted(value)]
+    return [sorted_json(one) for one in value] if isinstance(value, list) else value
 
 
 def header_json(header: Header) -> dict[str, JSON]:
@@ -84,6 +91,8 @@ def header_json(header: Header) -> dict[str, JSON]:
         "key": header.key,
         "trigger": header.trigger,
         "timed": header.timed,
+        "trace": run.trace,
+        "reused": None if run.reused is None else encode_reused(run.reused),
     }
 
 
@@ -97,7 +106,7 @@ def header_from_json(data: Mapping[str, Any]) -> Header:
 
 def _header(data: Mapping[str, Any]) -> Header:
     return Header(
-        run=RunRef(*data["run"]),
+        run=RunRef(*[*data["run"], data.get("trace"), decode_reused(data.get("reused"))]),
         status=RunStatus.RUNNING,
         created_ms=data["created"],
         starts_ms=data["starts"],
@@ -116,7 +125,7 @@ def new_header(header: Header) -> dict[str, Any]:
     """The item of a run that begins."""
     run, at = header.run, header.created_ms
     key = keys.run(run.namespace, run.run_id)
-    order = f"{at:0{_TIME_DIGITS}d}#{run.run_id}"
+    order = keys.order(at, run.run_id)
     item: dict[str, Any] = {
         "pk": key.pk,
         "sk": key.sk,
@@ -145,6 +154,8 @@ def new_header(header: Header) -> dict[str, Any]:
     optional = {
         "key": header.key,
         "trigger": header.trigger,
+        "trace": run.trace,
+        "reused": None if run.reused is None else dumps(encode_reused(run.reused)),
         "tags": dumps(header.tags) if header.tags else None,
     }
     item.update({name: value for name, value in optional.items() if value is not None})
@@ -154,7 +165,16 @@ def new_header(header: Header) -> dict[str, Any]:
 def read_header(item: Item) -> Header:
     """The header that an item (or its copy in an index) holds."""
     return Header(
-        run=RunRef(item["ns"], item["run"], item["graph"], item["version"], item["epoch"], item["deadline"]),
+        run=RunRef(
+            item["ns"],
+            item["run"],
+            item["graph"],
+            item["version"],
+            item["epoch"],
+            item["deadline"],
+            item.get("trace"),
+            decode_reused(unpack(item["reused"])) if "reused" in item else None,
+        ),
         status=RunStatus(item["status"]),
         created_ms=item["created"],
         starts_ms=item["starts"],
@@ -169,6 +189,8 @@ def read_header(item: Item) -> Header:
         control=item["control"],
         timed=item["timed"],
         waiting="waits" in item,
+        limit_ms=item.get("limit", 0),
+        only=item.get("only"),
         totals=Totals(*(item.get(f"n{place}", 0) for place in range(len(Totals._fields)))),
     )
 

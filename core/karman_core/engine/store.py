@@ -2,7 +2,7 @@
 
 A write is read, computed and put under the condition that the item's version is still the one that was read, in one
 transaction with the state's record. A deleted key leaves a tombstone, so that neither the graph's default nor the
-trigger's value comes back.
+trigger's value comes back. What the trigger gave is kept beside what was written over it, for a run that begins anew.
 """
 
 from __future__ import annotations
@@ -57,8 +57,19 @@ class RunStore:
     async def begin(self, values: Mapping[str, JSON]) -> None:
         """What a trigger gives, written before the run's header; a key that a node has written since is left alone."""
         for name, value in values.items():
+            item = {**self._item(self._key(name), 1, value), "given": True}
             with suppress(ConditionFailed):
-                await self.services.backend.table.put(self._item(self._key(name), 1, value), Absent())
+                await self.services.backend.table.put(item, Absent())
+
+    async def begin_as(self, run_id: str, *, anew: bool) -> None:
+        """Begin with another run's values instead: as they are now, or with `anew` as its trigger gave them."""
+        async for item in every(self.services.backend.table, Query(keys.store(self.namespace, run_id))):
+            copy = _given(item) if anew else item
+            if copy is not None:
+                key = self._key(item["sk"])
+                own = {**copy, "pk": key.pk, "sk": key.sk, "ttl": self.services.ttl()}
+                with suppress(ConditionFailed):
+                    await self.services.backend.table.put(own, Absent())
 
     async def writes(self, changes: Iterable[StoreWrite]) -> list[Put]:
         """The conditional puts that make the changes, from the values as they are now.
@@ -83,7 +94,7 @@ class RunStore:
             old = items.get(key)
             version = old["ver"] if old else 0
             condition = Equals("ver", version) if old else Absent()
-            puts.append(Put(self._item(key, version + 1, value), condition))
+            puts.append(Put({**self._item(key, version + 1, value), **_kept(old)}, condition))
         return puts
 
     def _key(self, name: str) -> Key:
@@ -97,3 +108,19 @@ class RunStore:
     def _item(self, key: Key, version: int, value: JSON) -> dict[str, Any]:
         item: dict[str, Any] = {"pk": key.pk, "sk": key.sk, "ver": version, "ttl": self.services.ttl()}
         return item if value is ABSENT else {**item, "value": pack(value)}
+
+
+def _kept(old: Item | None) -> dict[str, Any]:
+    """What stays of an item that is written over: the value that the trigger gave."""
+    if old is None:
+        return {}
+    if "first" in old:
+        return {"first": old["first"]}
+    return {"first": old["value"]} if "given" in old else {}
+
+
+def _given(item: Item) -> dict[str, Any] | None:
+    """An item as the trigger gave it, None if it gave none."""
+    if "given" in item:
+        return dict(item)
+    return {"ver": 1, "value": item["first"], "given": True} if "first" in item else None

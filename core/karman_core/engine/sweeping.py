@@ -9,6 +9,7 @@ go on; sending too much does no harm, because whoever receives it looks before r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -27,9 +28,12 @@ from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.waiting import Waits
 from karman_core.engine.walking import Visit, Walker
-from karman_core.ports.table import UNFINISHED, Query
+from karman_core.ports.table import UNFINISHED, Key, Query
 
 _MOST_SENT = 10_000
+_BOOKMARK = Key("sweeper", "bookmark")
+_NEXT = " "
+"""Behind a place in the index: what follows it directly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class SweepReport:
     redriven: int = 0
     sent: int = 0
     failed: int = 0
+    complete: bool = True
+    """False when its time was over before all runs were looked at."""
 
 
 class Sweeper:
@@ -68,23 +74,50 @@ class Sweeper:
         self._prolonger = prolonger
         self._sender = sender
 
-    async def sweep(self) -> SweepReport:
-        """One sweep over all unfinished runs; a run that cannot be looked at is counted and left for the next one."""
+    async def sweep(self, until_ms: int | None = None) -> SweepReport:
+        """One sweep over all unfinished runs; a run that cannot be looked at is counted and left for the next one.
+
+        One that ends early, by `until_ms` or cancelled, leaves a bookmark, and the next one goes round from there: so
+        many runs, or a run that takes all the time there is, keep none from being looked at.
+        """
         report = SweepReport()
-        for shard in range(keys.UNFINISHED_SHARDS):
-            async for header in self._unfinished(shard):
+        bookmark = await self._services.backend.table.get(_BOOKMARK)
+        first = 0 if bookmark is None else bookmark["shard"]
+        after = None if bookmark is None else bookmark["after"]
+        for turn in range(keys.UNFINISHED_SHARDS):
+            shard = (first + turn) % keys.UNFINISHED_SHARDS
+            async for place, header in self._unfinished(shard, after if not turn else None):
+                if until_ms is not None and self._services.clock.now_ms() >= until_ms:
+                    await self._leave_bookmark(shard, after)
+                    return replace(report, complete=False)
+                after = place
                 report = replace(report, looked_at=report.looked_at + 1)
                 try:
                     report = await self._look_at(header, report)
+                except asyncio.CancelledError:
+                    await asyncio.shield(self._leave_bookmark(shard, after))
+                    raise
                 except Exception:  # noqa: BLE001  whatever is wrong with one run keeps no other from being swept
                     report = replace(report, failed=report.failed + 1)
+            after = None
+        if bookmark is not None:
+            await self._services.backend.table.delete(_BOOKMARK)
         self._services.backend.purge(self._services.clock.now_ms())
         return report
 
-    async def _unfinished(self, shard: int) -> AsyncIterator[Header]:
-        query = Query(f"unfinished#{shard}", index=UNFINISHED, consistent=False)
+    async def _leave_bookmark(self, shard: int, after: str | None) -> None:
+        ttl = self._services.ttl()
+        await self._services.backend.table.put(
+            {"pk": _BOOKMARK.pk, "sk": _BOOKMARK.sk, "shard": shard, "after": after, "ttl": ttl}
+        )
+
+    async def _unfinished(self, shard: int, after: str | None) -> AsyncIterator[tuple[str, Header]]:
+        """Unfinished runs with their place in the index, those after a place."""
+        first = None if after is None else f"{after}{_NEXT}"
+        query = Query(f"unfinished#{shard}", first=first, index=UNFINISHED, consistent=False)
         async for item in every(self._services.backend.table, query):
-            yield read_header(item)
+            # The same place as in the index that is read; of a run that has ended by now, that one is gone.
+            yield item["by_time_sk"], read_header(item)
 
     async def _look_at(self, header: Header, report: SweepReport) -> SweepReport:
         run, now = header.run, self._services.clock.now_ms()
@@ -108,7 +141,8 @@ class Sweeper:
         graph = await self._graphs.compiled(header.run.namespace, header.run.graph, header.run.version)
         positions: list[Position] = []
         latest, now = header.starts_ms, self._services.clock.now_ms()
-        async for visit in self._walker.walk(graph, self._walker.root(graph, header.run)):
+        own = header.run.reused.last if header.run.reused else None
+        async for visit in self._walker.walk(graph, self._walker.root(graph, header.run), own):
             latest = max(latest, _moved_ms(visit, now))
             if len(positions) < _MOST_SENT and await self._open(visit):
                 positions.append(_sendable(visit))

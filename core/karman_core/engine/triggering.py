@@ -7,7 +7,7 @@ the worker, writes the header. The request's hash tells apart two requests under
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from karman_core.domain.cron import trigger_name
@@ -16,6 +16,7 @@ from karman_core.domain.errors import Conflict, InvalidGraph, InvalidInput, NotF
 from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Advance, Command, CommandKind, Position, RunRef
 from karman_core.domain.run_inputs import run_problems
+from karman_core.domain.tags import given_tag_problems
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
@@ -28,9 +29,6 @@ from karman_core.engine.services import Services
 from karman_core.engine.views import Started
 from karman_core.ports.table import Key
 from karman_core.ports.timers import Schedule
-
-MAX_TAGS = 50
-_TAG_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Request:
     tags: Mapping[str, str] = field(default_factory=dict)
     trigger: str | None = None
     run_id: str | None = None
+    trace: str | None = None
 
 
 class Triggers:
@@ -83,13 +82,18 @@ class Triggers:
         graph = await self._graphs.compiled(request.namespace, request.graph, view.version)
         await self._check(request, graph)
         header = await self._header(request, graph, view.version)
-        existing = await self._existing(header)
-        if existing is not None:
-            return existing
-        await self._send(header, graph)
-        if not await self._lifecycle.begin(header):
-            raise _other_request(header)
-        return Started(header.run.run_id, created=True)
+        # Its inputs ride in the header.
+        return await self.existing(header) or await self.begin(
+            header, graph, Position(header.run, (), 0, graph.root)
+        )
+
+    async def begin(self, header: Header, graph: Graph, position: Position) -> Started:
+        """Begin a run at a position. Raises Conflict as trigger."""
+        await self._send(header, graph, position)
+        if await self._lifecycle.begin(header):
+            return Started(header.run.run_id, created=True)
+        # Somebody was quicker; if the request was the same, that is this run.
+        return await self.existing(header) or Started(header.run.run_id, created=True)
 
     async def fire(self, schedule: Schedule, at_ms: int) -> Started | None:
         """One firing of a cron trigger: one run, however often it is told. None when it is skipped or gone.
@@ -97,7 +101,10 @@ class Triggers:
         Raises:
             InvalidGraph, InvalidInput: as trigger.
         """
-        view = await self._graphs.current(schedule.namespace, schedule.graph)
+        try:
+            view = await self._graphs.current(schedule.namespace, schedule.graph)
+        except NotFound:
+            return None
         found = [
             trigger.value
             for place, trigger in enumerate(view.definition.triggers)
@@ -135,10 +142,10 @@ class Triggers:
 
     async def _header(self, request: Request, graph: Graph, version: int) -> Header:
         now = self._services.clock.now_ms()
-        run_id = request.run_id or self._run_id(request, now)
+        run_id = request.run_id or self.run_id(request.namespace, request.graph, request.key, now)
         starts = now + request.start_delay_ms
         timeout = self._timeout_ms(request, graph)
-        run = RunRef(request.namespace, run_id, request.graph, version, 0, starts + timeout)
+        run = RunRef(request.namespace, run_id, request.graph, version, 0, starts + timeout, request.trace)
         return Header(
             run=run,
             status=RunStatus.RUNNING,
@@ -155,15 +162,16 @@ class Triggers:
             home=await self._sender.queue_of(graph, request.namespace, graph.root),
             inputs=request.inputs,
             store=request.store,
-            tags=request.tags,
+            tags={**graph.tags.at_start(graph.instances[graph.root], request.inputs), **request.tags},
             key=request.key,
             trigger=request.trigger,
             timed=request.timeout_ms is not None or graph.definition.timeout_seconds is not None,
         )
 
-    def _run_id(self, request: Request, now: int) -> str:
-        if request.key is not None:
-            return run_id_of(request.namespace, request.graph, request.key)
+    def run_id(self, namespace: str, graph: str, key: str | None, now: int) -> str:
+        """The id of a run that begins now."""
+        if key is not None:
+            return run_id_of(namespace, graph, key)
         return f"r{now:011x}{self._services.entropy.token()[:14]}"
 
     def _timeout_ms(self, request: Request, graph: Graph) -> int:
@@ -172,7 +180,8 @@ class Triggers:
         seconds = graph.definition.timeout_seconds or self._services.settings.run_deadline_seconds
         return int(seconds * 1000)
 
-    async def _existing(self, header: Header) -> Started | None:
+    async def existing(self, header: Header) -> Started | None:
+        """What was begun for this request before, if anything. Raises Conflict as trigger."""
         try:
             before = await self._lifecycle.header(header.run.namespace, header.run.run_id)
         except NotFound:
@@ -181,25 +190,35 @@ class Triggers:
             raise _other_request(header)
         return Started(header.run.run_id, created=False)
 
-    async def _send(self, header: Header, graph: Graph) -> None:
+    async def _send(self, header: Header, graph: Graph, position: Position) -> None:
         run = header.run
-        position = Position(run, (), 0, graph.root)  # its inputs ride in the header
         first = Advance(position, header=header_json(header))
         if header.timed:
             # Before the run itself: a run that began keeps its time limit whatever happens here.
             deadline = Command(CommandKind.DEADLINE, run.namespace, run.run_id)
             await self._sender.command(header.home, deadline, at_ms=run.deadline_ms)
-        await self._sender.send(header.home, [first], at_ms=header.starts_ms)
+        queue = await self._sender.queue_of(graph, run.namespace, position.identifier)
+        await self._sender.send(queue, [first], at_ms=header.starts_ms)
 
     async def _check(self, request: Request, graph: Graph) -> None:
+        await self.check_values(
+            request,
+            graph,
+            [
+                *given_tag_problems(request.tags),
+                *_time_problems(request),
+            ],
+        )
+
+    async def check_values(self, request: Request, graph: Graph, others: Sequence[Problem] = ()) -> None:
+        """Check the inputs and store values of a request. Raises InvalidInput, PayloadTooLarge, NotFound."""
         instance = graph.instances[graph.root]
         node = await self._registry.get(instance.namespace or request.namespace, instance.node_name)
         problems = [
             *run_problems(
                 instance, node, graph.definition.store_config, inputs=request.inputs, store=request.store
             ),
-            *_tag_problems(request),
-            *_time_problems(request),
+            *others,
         ]
         if problems:
             raise InvalidInput(f"Graph '{request.graph}' cannot be triggered like this.", problems)
@@ -222,17 +241,6 @@ def _other_request(header: Header) -> Conflict:
         f"Idempotency key '{header.key}' began run '{header.run.run_id}' for another request; "
         "send the same request, or use another key."
     )
-
-
-def _tag_problems(request: Request) -> list[Problem]:
-    problems = [
-        Problem(f"tags.{key}", "invalid_tag", f"Tags are text of at most {_TAG_CHARACTERS} characters.")
-        for key, value in request.tags.items()
-        if len(key) > _TAG_CHARACTERS or len(value) > _TAG_CHARACTERS
-    ]
-    if len(request.tags) > MAX_TAGS:
-        problems.append(Problem("tags", "too_many_tags", f"A run has at most {MAX_TAGS} tags."))
-    return problems
 
 
 def _time_problems(request: Request) -> list[Problem]:

@@ -73,6 +73,8 @@ class RunView:
     """The graph's declared outputs, or the outputs of the last state of the first branch; None until it succeeded."""
     error: str | None = None
     """For FAILED: the first failure found, as `identifier: kind: message`."""
+    rerun_of: str | None = None
+    """The run whose first states this one reuses, if it was made from one of its states."""
 
     @property
     def ended(self) -> bool:
@@ -118,6 +120,8 @@ class StateView:
     width: int | None = None
     """Number of branches of the group it opened, if it opened one."""
     error: str | None = None
+    reused_from: str | None = None
+    """The run that has executed it, if this one reuses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +141,80 @@ class RunsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupView:
+    """How far a group is, in branches: `open` are those that have not ended.
+
+    `ended` when none is open, or when the run was cut off and none will end any more.
+    """
+
+    state_id: str
+    """Of the state that opened it."""
+    identifier: str
+    width: int
+    succeeded: int
+    failed: int
+    pruned: int
+    open: int
+    ended: bool
+    united_by: tuple[str, ...] = ()
+    """Identifiers of the nodes that unite it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsPage:
+    """Groups in the order of the states that opened them, and where to go on."""
+
+    groups: tuple[GroupView, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A run with which something could not be done, and why."""
+
+    run_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BulkView:
+    """What a bulk operation did with the runs of a page, and where to go on.
+
+    With `dry_run` nothing was done, and `done` are those with which it would be.
+    """
+
+    matched: int
+    done: tuple[str, ...]
+    refused: tuple[Refusal, ...]
+    cursor: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """When a lease ends, epoch milliseconds, and whether nobody wants its result any more.
+
+    `cancelled`: the run was cancelled or timed out, or the state's group has failed already: stop, and release it.
+    """
+
+    until_ms: int
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The state's status after its lease was given back."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """A state that was leased to a worker over HTTP, to be reported before `until_ms`.
 
     `secrets` holds values: it is for the worker alone. `resumed` is set when the state had waited for a signal.
+    `trace_parent` is the W3C traceparent that the run was triggered with.
     """
 
     state_id: str
@@ -156,6 +230,7 @@ class Work:
     timeout_seconds: float | None
     until_ms: int
     resumed: Mapping[str, JSON] | None = None
+    trace_parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 The walk goes through a branch's records in order, with the position that the branch's message had at each; below a fork
 through the group's branches, in order, before what follows the group in the parent branch. Listing, redriving and
-retrying all go this way.
+retrying all go this way. What a run reuses of another one is read where it lies.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from karman_core.domain.branches import Branch
 from karman_core.domain.decide import Decision, Fork, GoOn, UniteAtOnce, decide
 from karman_core.domain.definition import UniteStrategy
 from karman_core.domain.graph import Graph
@@ -32,6 +33,7 @@ from karman_core.engine import keys
 from karman_core.engine.join_items import read_join
 from karman_core.engine.outputs import OutputStore, Place
 from karman_core.engine.paging import every
+from karman_core.engine.reusing import gone
 from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record
 from karman_core.ports.table import Item, Query
@@ -91,11 +93,43 @@ class Walker:
             position = await self._next(graph, visit, records)
 
     async def records(self, position: Position) -> dict[int, Record]:
-        """The records of a position's branch, by number."""
-        run = position.run
-        query = Query(keys.branch(run.namespace, run.run_id, position.branch), prefix="s#")
-        items = every(self._services.backend.table, query)
-        return {int(item["sk"][2:]): read_record(item) async for item in items}
+        """The records of a position's branch, by number. Raises NotFound when reused ones are gone."""
+        run, path = position.run, position.branch
+        found: dict[int, Record] = {}
+        for owner, first, last in _parts(run, path):
+            query = Query(keys.branch(run.namespace, owner, path), first=keys.number(first), last=last)
+            async for item in every(self._services.backend.table, query):
+                found[int(item["sk"][2:])] = read_record(item)
+        reused = 0 if run.reused is None else run.reused.before
+        missing = [number for number in range(reused) if number not in found] if not path else []
+        if missing:
+            raise gone(run, (path, missing[0]))
+        return found
+
+    async def find(self, graph: Graph, run: RunRef, place: Place) -> Visit | None:
+        """The state at a place, recorded or the next of its branch; None if the run has not come there."""
+        path, number = place
+        start: Position | None = self.root(graph, run)
+        for fork_number, index in path:
+            above = None if start is None else await self._in_branch(graph, start, fork_number)
+            start = None if above is None else await self.below(graph, above, index)
+        return None if start is None else await self._in_branch(graph, start, number)
+
+    async def below(self, graph: Graph, visit: Visit, index: int) -> Position | None:
+        """The first position of a branch of the group that a state opened; None if there is none."""
+        record, decision = visit.record, visit.decision
+        if record is None or not isinstance(decision, Fork):
+            return None
+        parent = fork(graph, visit.position, record, decision)
+        if index < decision.width:
+            return branch(graph, parent, index, decision.starts, None)
+        return await self.member_unite(graph, parent, decision) if index == decision.width else None
+
+    async def _in_branch(self, graph: Graph, start: Position, number: int) -> Visit | None:
+        async for visit in self.branch(graph, start):
+            if visit.position.number == number:
+                return visit
+        return None
 
     async def _branch(
         self, graph: Graph, start: Position, after: Place | None, first: Record | None
@@ -105,11 +139,13 @@ class Walker:
         position: Position | None = start
         while position is not None:
             record = first if records is None else records.get(position.number)
-            if records is None and (first is None or _goes_on(graph, first)):
+            if records is None and (first is None or goes_on(graph, first)):
                 records = await self.records(start)
                 record = records.get(position.number)
+            if record is None and position.run.source(position.branch, position.number):
+                raise gone(position.run, (position.branch, position.number))
             visit = self._visit(graph, position, record)
-            if _comes_after(visit.place, after):
+            if comes_after(visit.place, after):
                 yield visit
             if isinstance(visit.decision, Fork) and record is not None:
                 yield self._group(graph, visit, record, visit.decision, after)
@@ -150,6 +186,13 @@ class Walker:
         return None if item is None else item.get("fi")
 
     async def _next(self, graph: Graph, visit: Visit, records: dict[int, Record]) -> Position | None:
+        position, run = await self._following(graph, visit, records), visit.position.run
+        reused = run.reused
+        if position is None or reused is None or position.branch or position.number != reused.before:
+            return position
+        return replace(position, totals=Totals() if run.epoch else reused.totals)
+
+    async def _following(self, graph: Graph, visit: Visit, records: dict[int, Record]) -> Position | None:
         record, position = visit.record, visit.position
         if record is None:
             return None
@@ -160,7 +203,7 @@ class Walker:
                 return go_on(graph, position, record, identifier, None)
             case UniteAtOnce(identifier):
                 return unite_at_once(graph, position, record, identifier)
-            case Fork(width, starts, name) if name is not None and position.number + 1 in records:
+            case Fork(width, starts, name) if name is not None and _was_united(position, records):
                 parent = fork(graph, position, record, Fork(width, starts, name))
                 member = branch(graph, parent, 0, starts, None)
                 item, epoch = await self._join_root(parent, width)
@@ -172,12 +215,11 @@ class Walker:
 
     async def _join_root(self, parent: Position, width: int) -> tuple[Item | None, int]:
         """The root join item of a group as the latest epoch that has one left it, and that epoch."""
-        run = parent.run
+        run, source = parent.run, parent.run.source(parent.branch, parent.number)
+        owner, latest = (source.run_id, source.epoch) if source else (run.run_id, run.epoch)
         root = list(climb(width, 0, self._services.settings.shard_width))[-1]
-        for epoch in range(run.epoch, -1, -1):
-            key = keys.join(
-                run.namespace, run.run_id, parent.branch, parent.number, epoch, root.level, root.item
-            )
+        for epoch in range(latest, -1, -1):
+            key = keys.join(run.namespace, owner, parent.branch, parent.number, epoch, root.level, root.item)
             item = await self._services.backend.table.get(key)
             if item is not None:
                 return item, epoch
@@ -192,7 +234,27 @@ class Walker:
         return Visit(at, record, decide(graph, record))
 
 
-def _goes_on(graph: Graph, record: Record) -> bool:
+def _parts(run: RunRef, path: Branch) -> list[tuple[str, int, str]]:
+    """The runs that have a branch's records: from which number on, and up to which sort key."""
+    source = run.source(path, 0) if path else None
+    if path or run.reused is None:
+        return [(source.run_id if source else run.run_id, 0, keys.LAST_NUMBER)]
+    parts, first = [], 0
+    for each in run.reused.sources:
+        if each.before > first:
+            parts.append((each.run_id, first, keys.number(each.before - 1)))
+            first = each.before
+    return [*parts, (run.run_id, first, keys.LAST_NUMBER)]
+
+
+def _was_united(position: Position, records: dict[int, Record]) -> bool:
+    """Whether the unite of a group has run, or is what a run that reuses the group begins with."""
+    reused, after = position.run.reused, position.number + 1
+    begins = reused is not None and not position.branch and after == reused.before
+    return begins or after in records
+
+
+def goes_on(graph: Graph, record: Record) -> bool:
     """Whether the branch may have records beyond this first one."""
     return isinstance(decide(graph, record), GoOn | UniteAtOnce | Fork)
 
@@ -203,7 +265,8 @@ def _order(place: Place) -> tuple[tuple[int, int, int], ...]:
     return (*((fork_number, 1, index) for fork_number, index in path), (number, 0, 0))
 
 
-def _comes_after(place: Place, after: Place | None) -> bool:
+def comes_after(place: Place, after: Place | None) -> bool:
+    """Whether a place is behind another one in the order of the walk; behind None all are."""
     return after is None or _order(place) > _order(after)
 
 

@@ -27,6 +27,7 @@ class Execution:
         deadline_ms: no execution may go on later (the run's deadline, or the worker's remaining time).
         read_store: the current value of a key of the run's store (defaults considered), None when there is none.
         is_cancelled: whether the run was cancelled (or its deadline passed); cheap.
+        trace_parent: the W3C `traceparent` that the run was triggered with, if any.
     """
 
     namespace: str
@@ -45,6 +46,7 @@ class Execution:
     deadline_ms: int
     read_store: Callable[[str], Awaitable[JSON]]
     is_cancelled: Callable[[], bool]
+    trace_parent: str | None = None
 
 
 class Executor(Protocol):

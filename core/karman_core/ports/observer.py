@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from karman_core.domain.totals import Totals
+
 
 @dataclass(frozen=True, slots=True)
 class RunBegan:
@@ -33,7 +35,8 @@ class StateBegan:
 class StateCommitted:
     """A turn of a state was committed; `status` is the state's status after it.
 
-    `error` is `kind: message` when the attempt failed.
+    `error` is `kind: message` when the attempt failed; `started_ms` and `ended_ms` are of the turn. `found` says that
+    somebody else had committed it, or that this process had before: it is told once more.
     """
 
     namespace: str
@@ -43,6 +46,9 @@ class StateCommitted:
     status: str
     attempt: int
     error: str | None = None
+    started_ms: int = 0
+    ended_ms: int = 0
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +62,56 @@ class GroupOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupEnded:
+    """All branches of a group have ended; the last arrival was this process's. `identifier` is of the fork."""
+
+    namespace: str
+    run_id: str
+    identifier: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run took its final status."""
+    """The run took its final status.
+
+    `totals` are those of all its states for SUCCEEDED and FAILED, else what had arrived. `found` says that it had that
+    status before: it is told once more.
+    """
 
     namespace: str
     run_id: str
     status: str
+    graph: str = ""
+    starts_ms: int = 0
+    ended_ms: int = 0
+    totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
+    found: bool = False
 
 
-Observation: TypeAlias = RunBegan | StateBegan | StateCommitted | GroupOpened | RunEnded
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """A message was delivered elsewhere while this process was at work on it."""
+
+    queue: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetterDied:
+    """A message that was delivered too often was taken care of.
+
+    `outcome`: `recorded` in its run, `fired` (a cron firing that was made up for), `archived` (a foreign one).
+    """
+
+    queue: str
+    message_id: str
+    outcome: str
+
+
+Observation: TypeAlias = (
+    RunBegan | StateBegan | StateCommitted | GroupOpened | GroupEnded | RunEnded | LeaseLost | LetterDied
+)
 
 
 class Observer(Protocol):

@@ -197,7 +197,7 @@ BY_TIME = Index("by_time", "by_time_pk", "by_time_sk")
 BY_GRAPH = Index("by_graph", "by_graph_pk", "by_graph_sk")
 UNFINISHED = Index("unfinished", "unfinished_pk", "unfinished_sk")
 INDEXES: tuple[Index, ...] = (BY_TIME, BY_GRAPH, UNFINISHED)
-"""Every secondary index of the one table. All three hold run headers only. Key attributes are strings."""
+"""Every secondary index of the one table: of run headers, and BY_TIME of namespaces too. Key attributes are strings."""
 
 TTL_ATTRIBUTE = "ttl"
 """Epoch seconds after which an item may disappear (DynamoDB takes up to days; embedded removes on purge)."""

@@ -19,6 +19,7 @@ from karman_core.ports.backend import Backend
 from karman_core.ports.system import Clock, Entropy
 from karman_functions.api import errors
 from karman_functions.api.bodies import with_text_body
+from karman_functions.api.callers import IamCaller, IamCallers
 from karman_functions.api.context import Exchange, Services, exchange
 from karman_functions.api.limits import Limiter, Limits
 from karman_functions.api.resolver import ConcurrentResolver
@@ -45,6 +46,7 @@ def application(
     admin_key: str | None,
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
+    callers: Sequence[IamCaller] = (),
 ) -> Application:
     """The API over a backend and an engine on it.
 
@@ -52,11 +54,12 @@ def application(
         admin_key: serves all namespaces; None for none.
         limits: sizes and rates; see Limits.
         cors_origins: pages of these origins may call the API from a browser; none by default.
+        callers: what AWS identities may do whose signatures the gateway has checked; nothing by default.
     """
     limits = limits or Limits()
     keys = AccessKeys(backend.table, clock, entropy, admin_key=admin_key)
     limiter = Limiter(limits, clock)
-    services = Services(engine, keys, backend.schedules, clock, entropy, limits, limiter)
+    services = Services(engine, keys, backend.schedules, clock, entropy, limits, limiter, IamCallers(callers))
     return Application(services, cors_origins=cors_origins)
 
 
@@ -99,8 +102,10 @@ class Application:
 
     def _no_route(self, _: NotFoundError) -> Response[str]:
         event = self.resolver.current_event
-        routes = [*self.resolver._static_routes, *self.resolver._dynamic_routes]  # noqa: SLF001  not told otherwise
-        allowed = sorted({route.method for route in routes if route.rule.match(event.path)})
+        found = [route for route in self.resolver.routes if route.rule.match(event.path)]
+        # A path that is spelled out, as /runs/bulk, is no run of that name.
+        fewest = min((route.rule.groups for route in found), default=0)
+        allowed = sorted({route.method for route in found if route.rule.groups == fewest})
         if allowed:
             return errors.answer(errors.MethodNotAllowed(f"Here are {', '.join(allowed)} only.", allowed))
         return errors.answer(NotFound("There is no such route."))

@@ -14,7 +14,7 @@ from karman_functions.api.errors import MalformedRequest
 
 
 def with_text_body(event: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """The event with its body as text, or without one.
+    """The event with its body as text, or without one, and then without what its headers say of one.
 
     Raises:
         PayloadTooLarge: more bytes than the limit.
@@ -29,7 +29,7 @@ def with_text_body(event: Mapping[str, Any], limit: int) -> dict[str, Any]:
     except (binascii.Error, UnicodeError) as error:
         raise MalformedRequest("The body is not text in UTF-8.") from error
     _check_size(len(data), limit)
-    return {**event, "body": text or None, "isBase64Encoded": False}
+    return {**_bare(event, text), "body": text or None, "isBase64Encoded": False}
 
 
 def parse_json(text: str) -> dict[str, JSON]:
@@ -50,6 +50,17 @@ def parse_json(text: str) -> dict[str, JSON]:
             "The request is not valid.", [Problem("", "wrong_type", "The body must be an object.")]
         )
     return value
+
+
+def _bare(event: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+    """Some clients name a type where there is no body; Powertools would look for parts in it."""
+    headers = event.get("headers") or {}
+    if text or not any(name.lower() == "content-type" for name in headers):
+        return event
+    return {
+        **event,
+        "headers": {name: value for name, value in headers.items() if name.lower() != "content-type"},
+    }
 
 
 _SYNTAX = frozenset({"invalid_syntax", "duplicate_key"})

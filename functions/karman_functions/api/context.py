@@ -12,6 +12,7 @@ from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys, Principal
 from karman_core.ports.system import Clock, Entropy
 from karman_core.ports.timers import Schedules
+from karman_functions.api.callers import IamCallers
 from karman_functions.api.limits import Limiter, Limits
 
 
@@ -26,11 +27,12 @@ class Services:
     entropy: Entropy
     limits: Limits
     limiter: Limiter
+    callers: IamCallers
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer. `principal` is None until the key was verified, and on public routes."""
+    """One request and its answer. `principal` is None until it is known who asks, and on public routes."""
 
     services: Services
     request_id: str

@@ -18,6 +18,7 @@ from karman_functions.api.errors import UnsupportedMediaType
 from karman_functions.api.routing import Access
 
 _JSON = "application/json"
+_AS_IS = "identity"
 
 
 async def guard(event: APIGatewayProxyEventV2, context: dict[str, Any], access: Access) -> None:
@@ -27,8 +28,9 @@ async def guard(event: APIGatewayProxyEventV2, context: dict[str, Any], access: 
         RateLimited, Unauthorized, Forbidden, NotFound, UnsupportedMediaType, InvalidRequest: see each.
     """
     if access.scopes:
-        principal = await _authenticate(event)
-        _authorize(principal, context["_route_args"].get("namespace", ""), access.scopes)
+        namespace = context["_route_args"].get("namespace")
+        principal = await _authenticate(event, namespace)
+        _authorize(principal, namespace, access.scopes)
     route = context["_route"]
     if route.dependant.body_params:
         _check_media_type(event)
@@ -39,25 +41,38 @@ async def guard(event: APIGatewayProxyEventV2, context: dict[str, Any], access: 
         raise InvalidRequest("The request is not valid.", problems)
 
 
-async def _authenticate(event: APIGatewayProxyEventV2) -> Principal:
-    """Who asks. Raises Unauthorized; RateLimited for too many requests of a key, or wrong keys of an address."""
+async def _authenticate(event: APIGatewayProxyEventV2, namespace: str | None) -> Principal:
+    """Who asks: by a key, or by a signature that the gateway has checked. A key that is sent is the one that counts.
+
+    Raises Unauthorized; RateLimited for too many requests of a caller, or wrong keys of an address.
+    """
     current = exchange.get()
     limiter = current.services.limiter
     limiter.check_failures(current.source)
+    key = event.headers.get("x-api-key")
+    signer = None if key else current.services.callers.principal(event.get("requestContext") or {}, namespace)
     try:
-        current.principal = await current.services.keys.verify(event.headers.get("x-api-key"))
+        principal = signer or await current.services.keys.verify(key)
     except Unauthorized:
         limiter.note_failure(current.source)
         raise
-    limiter.take(f"{current.principal.namespace or ''}.{current.principal.key_id}")
-    return current.principal
+    limiter.take(f"{principal.namespace or ''}.{principal.key_id}")
+    current.principal = principal
+    return principal
 
 
-def _authorize(principal: Principal, namespace: str, scopes: tuple[Scope, ...]) -> None:
-    """Raises Forbidden, in the same words whatever exists; NotFound for the admin key and no namespace's name."""
+def _authorize(principal: Principal, namespace: str | None, scopes: tuple[Scope, ...]) -> None:
+    """Raises Forbidden, in the same words whatever exists; NotFound for the admin key and no namespace's name.
+
+    A route of no namespace (None) is for the key that serves all of them.
+    """
+    if namespace is None:
+        if principal.namespace is not None or Scope.ADMIN not in principal.scopes:
+            raise Forbidden("The caller may not do this: it takes the server's own admin key.")
+        return
     if not any(principal.may(namespace, scope) for scope in scopes):
         wanted = " or ".join(f"'{scope}'" for scope in scopes)
-        raise Forbidden(f"The API key does not allow this: it takes scope {wanted} in this namespace.")
+        raise Forbidden(f"The caller may not do this: it takes scope {wanted} in this namespace.")
     if not re.fullmatch(NAME_PATTERN.rstrip("$"), namespace):
         raise NotFound("There is no such namespace.")
 
@@ -66,6 +81,9 @@ def _check_media_type(event: APIGatewayProxyEventV2) -> None:
     given = event.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
     if event.body and given != _JSON:
         raise UnsupportedMediaType(f"The body's content type is '{given[:64]}'; send {_JSON}.")
+    encoding = event.headers.get("content-encoding", _AS_IS).strip().lower()
+    if event.body and encoding != _AS_IS:
+        raise UnsupportedMediaType(f"The body is encoded with '{encoding[:64]}'; send it as it is.")
 
 
 def _no_parameter(known: set[str]) -> str:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from karman_core.backends.aws import AwsBackend
-from karman_core.backends.system import SystemClock, SystemEntropy
-from karman_core.engine import Engine
+from karman_core.domain.tracing import from_x_ray
+from karman_functions import composition
 from karman_functions.api.app import Application
 from karman_functions.api.limits import Limits
 from karman_functions.exosphere import exosphere_application
-from karman_functions.settings import Settings, load_settings
+from karman_functions.settings import Settings, load_settings, x_ray_header
 
 ANSWER_BYTES = 5_500_000
 """Lambda gives back at most 6 MB, the body as JSON text in it: quotes take two characters there."""
@@ -29,22 +28,28 @@ class Instance:
     """One instance of the function."""
 
     application: Application
-    loop: asyncio.Runner
+    process: composition.Process
+
+    @property
+    def loop(self) -> asyncio.Runner:
+        """On which requests are served."""
+        return self.process.loop
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's
         """Serve one request to its end."""
-        return self.loop.run(self.application.handle(event, context))
+        if self.process.settings.tracing == "xray":
+            event = with_trace(event, x_ray_header())
+        return self.process.serve(self.application.handle(event, context), context)
 
 
 def compose(settings: Settings) -> Instance:
     """The API, and Exosphere's beside it, over the AWS backend."""
-    clock, entropy = SystemClock(), SystemEntropy()
-    backend = AwsBackend.open(settings.aws(), clock=clock, entropy=entropy)
+    process = composition.compose(settings)
     app = exosphere_application(
-        backend,
-        Engine(backend, clock=clock, entropy=entropy),
-        clock=clock,
-        entropy=entropy,
+        process.backend,
+        process.engine,
+        clock=process.clock,
+        entropy=process.entropy,
         admin_key=settings.api_key.get_secret_value() if settings.api_key else None,
         limits=Limits(
             body_bytes=settings.body_bytes,
@@ -53,8 +58,9 @@ def compose(settings: Settings) -> Instance:
             answer_bytes=ANSWER_BYTES,
         ),
         cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
+        callers=settings.iam_callers,
     )
-    return Instance(app, asyncio.Runner())
+    return Instance(app, process)
 
 
 @cache
@@ -66,3 +72,12 @@ def instance() -> Instance:
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's
     """Lambda's entry."""
     return instance().answer(event, context)
+
+
+def with_trace(event: Mapping[str, Any], header: str | None) -> Mapping[str, Any]:
+    """The event with the trace of X-Ray's header as its `traceparent`, unless it has one or there is none."""
+    trace = from_x_ray(header)
+    headers = event.get("headers") or {}
+    if trace is None or any(name.lower() == "traceparent" for name in headers):
+        return event
+    return {**event, "headers": {**headers, "traceparent": trace}}

@@ -10,6 +10,7 @@ from karman_core.domain.errors import RateLimited
 from karman_core.ports.system import Clock
 
 MAX_PAGE = 1_000
+MAX_TAG_FILTERS = 10
 MAX_WAIT_SECONDS = 20
 MAX_LEASE_SECONDS = 3_600
 MAX_NODES = 200

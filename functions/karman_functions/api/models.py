@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
-from karman_core.domain.definition import JSON, Name, NodeName, RegisteredNode
+from karman_core.domain.definition import JSON, STORE_KEY_PATTERN, Name, NodeName, RegisteredNode, TagName
 from karman_core.domain.errors import Problem
+from karman_core.domain.tags import MAX_CHARACTERS, MAX_TAGS
 from karman_core.engine.access import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, KeyView, Scope
 from karman_core.engine.views import Work
 from karman_functions.api.limits import (
@@ -19,13 +21,24 @@ from karman_functions.api.limits import (
     MAX_WORK,
 )
 
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number, in which 5.0 is an integer; but a text or a boolean is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 SignalName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 LongText: TypeAlias = Annotated[str, StringConstraints(max_length=65_536)]
 SecretValue: TypeAlias = Annotated[str, StringConstraints(max_length=4_096)]
-DelayMs: TypeAlias = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True)]
-TimeoutMs: TypeAlias = Annotated[int, Field(gt=0, le=MAX_DELAY_MS, strict=True)]
-LeaseSeconds: TypeAlias = Annotated[int, Field(ge=10, le=MAX_LEASE_SECONDS, strict=True)]
+TagValue: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
+DelayMs: TypeAlias = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True), WHOLE]
+TimeoutMs: TypeAlias = Annotated[int, Field(gt=0, le=MAX_DELAY_MS, strict=True), WHOLE]
+LeaseSeconds: TypeAlias = Annotated[int, Field(ge=10, le=MAX_LEASE_SECONDS, strict=True), WHOLE]
+
+_STORE_KEYS: JsonDict = {"propertyNames": {"type": "string", "pattern": STORE_KEY_PATTERN}}
+"""Said here and checked with the rest of a run's inputs, which lists every problem at once."""
 
 
 class Request(BaseModel):
@@ -41,7 +54,9 @@ class NodeDeclaration(Request):
     inputs_schema: dict[str, JSON] = {"type": "object"}
     outputs_schema: dict[str, JSON] = {"type": "object"}
     secrets: Annotated[list[Text], Field(max_length=100)] = []
-    timeout_seconds: Annotated[float, Field(gt=0, le=86_400 * 7, allow_inf_nan=False)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400 * 7, allow_inf_nan=False, strict=True)] | None = (
+        None
+    )
 
 
 class NodesToRegister(Request):
@@ -62,10 +77,10 @@ class RunToStart(Request):
     """What a run begins with."""
 
     inputs: dict[str, JSON] = {}
-    store: dict[str, JSON] = {}
+    store: Annotated[dict[str, JSON], Field(json_schema_extra=_STORE_KEYS)] = {}
     start_delay_ms: DelayMs = 0
     timeout_ms: TimeoutMs | None = None
-    tags: dict[str, str] = {}
+    tags: Annotated[dict[TagName, TagValue], Field(max_length=MAX_TAGS)] = {}
 
 
 class SignalToSend(Request):
@@ -86,7 +101,7 @@ class KeyToIssue(Request):
 class KeyToRotate(Request):
     """How long the secret before goes on."""
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS, strict=True)] = (
+    overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS, strict=True), WHOLE] = (
         DEFAULT_OVERLAP_SECONDS
     )
 
@@ -95,8 +110,8 @@ class WorkWanted(Request):
     """What a worker can run, and how much of it."""
 
     nodes: Annotated[list[NodeName], Field(min_length=1, max_length=MAX_NODES)]
-    limit: Annotated[int, Field(ge=1, le=MAX_WORK, strict=True)] = 1
-    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)] = 0
+    limit: Annotated[int, Field(ge=1, le=MAX_WORK, strict=True), WHOLE] = 1
+    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False, strict=True)] = 0
     lease_seconds: LeaseSeconds = 60
 
 
@@ -105,6 +120,12 @@ class LeaseToExtend(Request):
 
     lease: Text
     lease_seconds: LeaseSeconds = 60
+
+
+class LeaseToRelease(Request):
+    """The lease that the poll gave."""
+
+    lease: Text
 
 
 class Leased(Request):
@@ -119,6 +140,14 @@ class Health:
 
     status: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Names of namespaces, sorted."""
+
+    namespaces: tuple[str, ...]
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +238,6 @@ class WorkPage:
     """States that were leased to the worker."""
 
     work: tuple[Work, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """When a lease ends."""
-
-    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)

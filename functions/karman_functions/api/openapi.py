@@ -19,7 +19,8 @@ _VERSION = "1.0.0"
 """Of the API, not of the package: it changes when the API does."""
 
 _DESCRIPTION = """\
-Karman's API. Send a key in `x-api-key`; each operation's `x-karman-scopes` says which scopes allow it.
+Karman's API. Send a key in `x-api-key`, or sign requests with AWS credentials where the server takes those; each
+operation's `x-karman-scopes` says which scopes allow it.
 
 A body is JSON, and unknown fields and parameters are refused. What fails is answered as `application/problem+json`,
 whose `code` is stable. Every answer has an `x-request-id`. Lists go on at `cursor`, until it is null."""
@@ -31,13 +32,25 @@ _PROBLEMS = {
     "404": "There is no such thing in this namespace.",
     "409": "The thing exists in another shape, or is past changing.",
     "413": "The body, or a value in it, is over a limit.",
-    "415": "The body is not said to be JSON.",
+    "415": "The body is not said to be JSON, or is compressed.",
     "422": "The request is not valid; `problems` lists why.",
     "429": "Too many requests of this key; `retry-after` says when to come again.",
     "503": "A service did not answer; send the request again.",
 }
 _OF_BODIES = frozenset({"415"})
 _OF_CHANGES = frozenset({"409"})
+_OF_ALL = ("400", "413", "422", "429", "503")
+"""How a request can fail that needs no key."""
+
+_REQUEST_ID = "x-request-id"
+_HEADERS = {
+    _REQUEST_ID: "Names the request in logs; tell it when you ask for help.",
+    "etag": "Which version this is; send it back as `if-none-match`.",
+    "retry-after": "In how many seconds to send the request again.",
+    "www-authenticate": "How to say who asks.",
+}
+_ALSO = {"401": "www-authenticate", "429": "retry-after", "503": "retry-after"}
+"""The header that an answer has beside the request's id, by status."""
 
 
 def document() -> dict[str, Any]:
@@ -53,7 +66,7 @@ def document() -> dict[str, Any]:
             description=_DESCRIPTION,
             security_schemes={"api_key": APIKey(name="x-api-key", in_=APIKeyIn.header)},
         )
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = _with_names(json.loads(text))
     for item in found["paths"].values():
         for method, operation in item.items():
             _complete(method, operation)
@@ -61,7 +74,10 @@ def document() -> dict[str, Any]:
     for name in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["ProblemAnswer"] = _problem_schema()
-    found["components"]["responses"] = {f"Problem{code}": _problem(text) for code, text in _PROBLEMS.items()}
+    schemas["DefinitionToStore"] = _definition(schemas["GraphDefinition"])
+    schemas["GraphToStore"]["properties"]["definition"] = {"$ref": "#/components/schemas/DefinitionToStore"}
+    found["components"]["headers"] = {name: _header(text) for name, text in _HEADERS.items()}
+    found["components"]["responses"] = {f"Problem{code}": _problem(code) for code in _PROBLEMS}
     return found
 
 
@@ -76,24 +92,65 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     if "204" in responses:
         responses["204"] = {"description": "Done."}
-    if operation["operationId"] == "start_run":
+    if operation["operationId"] in {"start_run", "rerun_run"}:
         responses["200"] = {
             **responses["201"],
             "description": "The idempotency key had begun this run before.",
         }
     if operation["operationId"] == "get_graph":
         responses["304"] = {"description": "The version is the one that is known."}
-    if "security" not in operation:
-        return
-    for code in _PROBLEMS:
+    for response in responses.values():
+        response["headers"] = _headers(
+            _REQUEST_ID, *(["etag"] if operation["operationId"] == "get_graph" else [])
+        )
+    for code in _PROBLEMS if "security" in operation else _OF_ALL:
         without_body = code in _OF_BODIES and "requestBody" not in operation
         if not (without_body or (code in _OF_CHANGES and method == "get")):
             responses[code] = {"$ref": f"#/components/responses/Problem{code}"}
 
 
-def _problem(description: str) -> dict[str, Any]:
+def _problem(code: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemAnswer"}
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+    return {
+        "description": _PROBLEMS[code],
+        "headers": _headers(_REQUEST_ID, *filter(None, [_ALSO.get(code)])),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": {"type": "string"}}
+
+
+def _with_names(value: Any) -> Any:  # noqa: ANN401  JSON
+    """The schemas of objects say what names may be.
+
+    pydantic says only what the values under such names are, so that anything would be allowed under other names.
+    """
+    if isinstance(value, list):
+        return [_with_names(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_names(item) for key, item in value.items()}
+    patterns = found.get("patternProperties")
+    if isinstance(patterns, dict) and len(patterns) == 1 and "additionalProperties" not in found:
+        ((pattern, values),) = found.pop("patternProperties").items()
+        found |= {"propertyNames": {"type": "string", "pattern": pattern}, "additionalProperties": values}
+    return found
+
+
+def _definition(whole: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a definition in a request, whose name the path says."""
+    return {
+        **whole,
+        "title": "DefinitionToStore",
+        "description": "A graph's definition. It may leave out its name, which is the one in the path.",
+        "required": [name for name in whole["required"] if name != "name"],
+    }
 
 
 def _problem_schema() -> dict[str, Any]:

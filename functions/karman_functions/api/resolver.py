@@ -12,13 +12,15 @@ It is written for Lambda, where a process serves one request after the other. Tw
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, cast
+from urllib.parse import parse_qs
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, CORSConfig, Response
+from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.middlewares.openapi_validation import (
     OpenAPIRequestValidationMiddleware,
     OpenAPIResponseValidationMiddleware,
@@ -34,6 +36,16 @@ Next: TypeAlias = Callable[[Any], Awaitable[Response[Any]]]
 _dumps = partial(json.dumps, separators=(",", ":"), ensure_ascii=False)
 _requests = OpenAPIRequestValidationMiddleware()
 _responses = OpenAPIResponseValidationMiddleware(validation_serializer=_dumps)
+
+
+class _Event(APIGatewayProxyEventV2):
+    """An event whose query is read from its text: API Gateway joins what is repeated by commas, as values have them."""
+
+    @property
+    def resolved_query_string_parameters(self) -> dict[str, list[str]]:
+        """Every value of each parameter."""
+        raw = self.get("rawQueryString")
+        return parse_qs(raw, keep_blank_values=True) if raw else super().resolved_query_string_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +77,16 @@ class ConcurrentResolver(APIGatewayHttpResolver):
 
     async def resolve_async(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's
         """Find the route and serve the request."""
-        token = _current.set(_Current(APIGatewayProxyEventV2(dict(event), parse_json), context))
+        token = _current.set(_Current(_Event(dict(event), parse_json), context))
         try:
             return await super().resolve_async(event, context)
         finally:
             _current.reset(token)
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """All that there are."""
+        return [*self._static_routes, *self._dynamic_routes]
 
     @property
     def current_event(self) -> APIGatewayProxyEventV2:  # type: ignore[override]  # an attribute there

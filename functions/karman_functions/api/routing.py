@@ -44,7 +44,13 @@ class Resource:
 
     def hidden(self, path: str) -> Callable[[Handler], Handler]:
         """A page that needs no key, and is no part of the API's description; the path follows the version."""
-        return self.router.get(f"{PREFIX}{path}", openapi_extensions={_EXTENSION: []}, include_in_schema=False)
+        return self.router.get(
+            f"{PREFIX}{path}", openapi_extensions={_EXTENSION: []}, include_in_schema=False
+        )
+
+    def server(self, method: str, path: str) -> Callable[[Handler], Handler]:
+        """A route of no namespace, for the configured admin key alone; the path follows the version."""
+        return self._route(method, f"{PREFIX}{path}", (Scope.ADMIN,), 200)
 
     def route(
         self, method: str, path: str, *scopes: Scope, status: int = 200

@@ -18,6 +18,7 @@ from karman_core.ports.backend import Backend
 from karman_core.ports.system import Clock, Entropy
 from karman_functions.api.app import SECURITY_HEADERS, Application, application
 from karman_functions.api.bodies import parse_json, with_text_body
+from karman_functions.api.callers import IamCaller
 from karman_functions.api.context import Services
 from karman_functions.api.errors import MalformedRequest
 from karman_functions.api.limits import Limits
@@ -31,7 +32,7 @@ from karman_functions.exosphere.settings import ExosphereSettings
 REQUEST_ID = "x-exosphere-request-id"
 
 
-def exosphere_application(
+def exosphere_application(  # noqa: PLR0913  each is a thing of its own that a deployment sets
     backend: Backend,
     engine: Engine,
     *,
@@ -40,10 +41,13 @@ def exosphere_application(
     admin_key: str | None,
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
+    callers: Sequence[IamCaller] = (),
     settings: ExosphereSettings | None = None,
 ) -> ExosphereApplication:
     """The API over a backend and an engine on it, as `api.application` makes it, with `/v0` and `/health`."""
-    base = application(backend, engine, clock=clock, entropy=entropy, admin_key=admin_key, limits=limits)
+    base = application(
+        backend, engine, clock=clock, entropy=entropy, admin_key=admin_key, limits=limits, callers=callers
+    )
     tools = Tools(
         engine,
         Inspector.over(backend, clock, entropy, engine.settings),

@@ -57,6 +57,12 @@ def messages_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def start_of(headers: Mapping[str, str]) -> dict[str, Any]:
+    """How an answer of unknown length begins."""
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": 200, "headers": encoded}
+
+
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """What comes more than once is joined by commas, as API Gateway does."""
     found: dict[str, str] = {}

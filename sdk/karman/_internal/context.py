@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 from karman._internal.journal import Journal
@@ -14,6 +15,9 @@ from karman._internal.outcomes import Cancelled, signal_name
 from karman._internal.store import Store
 from karman_core.domain.outcome import Resumption, SentSignal
 from karman_core.ports.executor import Execution
+
+current_context: ContextVar[Context | None] = ContextVar("current_context", default=None)
+"""Of the node that is being executed: log lines written in it are told apart by it."""
 
 
 class ContextLogger(logging.LoggerAdapter[logging.Logger]):
@@ -40,6 +44,8 @@ class Context:
         turn: from 0; counts every re-run.
         resumed: what a state that waited (`WaitFor`) was resumed by, with `signal`, `payload` and `timed_out`; else
             None.
+        trace_parent: the W3C `traceparent` that the run was triggered with, or None. Give it to OpenTelemetry as the
+            parent of your spans, send it on as the header of that name, or to a child process as `TRACEPARENT`.
         store: the run's store.
         logger: with the fields run_id, state_id, identifier and attempt.
     """
@@ -60,6 +66,7 @@ class Context:
         self.attempt = execution.attempt
         self.turn = execution.turn
         self.resumed: Resumption | None = execution.resumed
+        self.trace_parent: str | None = execution.trace_parent
         self.store = Store(journal, execution.read_store, asyncio.get_running_loop())
         self.logger = ContextLogger(
             logging.getLogger(f"karman.nodes.{execution.node_name}"),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from karman._internal.context import Context
+from karman._internal.context import Context, current_context
 from karman._internal.declaration import Declaration, Manner
 from karman._internal.failures import describe_validation, errored
 from karman._internal.functions import NodeLike, node_class
@@ -63,6 +63,7 @@ class NodeExecutor:
         self._threads = Threads(threads)
         self._clock: Clock = clock or SystemClock()
         self._left_behind: set[asyncio.Task[Ended]] = set()
+        self._waiting: set[str] = set()
 
     def runs(self, node_name: str) -> bool:
         """Whether this executor has the node."""
@@ -96,9 +97,17 @@ class NodeExecutor:
             return errored(failure, secrets)
         async with AsyncExitStack() as stack:
             if declaration.manner is Manner.THREAD:
-                await stack.enter_async_context(self._threads.place())
+                self._waiting.add(execution.state_id)
+                try:
+                    await stack.enter_async_context(self._threads.place())
+                finally:
+                    self._waiting.discard(execution.state_id)
             ended = await self._perform(call, self._limit(declaration, execution), declaration)
         return _conclude(ended, call, declaration, secrets)
+
+    def waits(self, state_id: str) -> bool:
+        """Whether a state's node has not begun, because all threads are busy."""
+        return state_id in self._waiting
 
     def now_ms(self) -> int:
         """The time by which deadlines are meant."""
@@ -158,6 +167,7 @@ class NodeExecutor:
     async def _call(self, call: _Call, manner: Manner) -> Ended:
         try:
             node = call.make()
+            current_context.set(node.ctx)  # of this task alone, and of the thread that it hands over to
             if manner is Manner.THREAD:
                 ended = await self._threads.run(lambda: _collected(node.execute()))
                 if isinstance(ended, Raised):

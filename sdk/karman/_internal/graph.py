@@ -64,10 +64,13 @@ class Graph:
         secrets: names of the secrets that nodes may read; by default those that its nodes declare.
         outputs: the run's result by name, from references; may be set later, as `graph.outputs`. Empty: the outputs of
             the last state of the first branch.
+        tags: that every run gets by name, to be found by: each one reference, or "${{ initial.inputs.field }}" for what
+            the trigger gives; may be set later, as `graph.tags`.
 
     Attributes:
         name: as given.
         outputs: as given; a dict to fill or replace until the graph is built.
+        tags: likewise.
 
     Raises:
         InvalidGraph: for a name that cannot be one.
@@ -85,9 +88,11 @@ class Graph:
         store_required: Iterable[str] = (),
         secrets: Iterable[str] | None = None,
         outputs: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = _name(name, "name")
         self.outputs: dict[str, Any] = dict(outputs or {})
+        self.tags: dict[str, Any] = dict(tags or {})
         self._placements: dict[str, Placement] = {}
         self._secrets = None if secrets is None else tuple(secrets)
         self._triggers: list[dict[str, JSON]] = []
@@ -236,6 +241,7 @@ class Graph:
             InvalidGraph: with a problem for everything that has not the shape of a definition.
         """
         outputs = {key: input_value(value, self, f"outputs.{key}") for key, value in self.outputs.items()}
+        tags = {key: input_value(value, self, f"tags.{key}") for key, value in self.tags.items()}
         secrets = self._declared_secrets() if self._secrets is None else self._secrets
         return parse_definition(
             {
@@ -245,6 +251,7 @@ class Graph:
                 "secrets": list(secrets),
                 "triggers": self._triggers,
                 "outputs": outputs,
+                "tags": tags,
             }
         )
 
@@ -296,6 +303,7 @@ class Graph:
             store_required=definition.store_config.required_keys,
             secrets=definition.secrets,
             outputs=definition.outputs,
+            tags=definition.tags,
         )
         classes = {declaration_of(each).name: each for each in map(node_class, nodes or ())}
         for instance in definition.nodes:

@@ -94,6 +94,11 @@ class AwsClients:
     def events(self) -> EventBridgeClient:
         return cast("EventBridgeClient", self._client("events"))
 
+    def warm(self, *services: str) -> None:
+        """Make the clients of these services now, where that costs nobody's time."""
+        for service in services:
+            self._client(service)
+
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in a thread, with the caller's context; AWS's errors become Karman's."""
         run = partial(contextvars.copy_context().run, function, *args, **kwargs)

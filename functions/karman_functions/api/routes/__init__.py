@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from karman_functions.api.routes import graphs, health, keys, nodes, reference, runs, signals, triggers, work
+from karman_functions.api.routes import (
+    control,
+    graphs,
+    health,
+    keys,
+    namespaces,
+    nodes,
+    overview,
+    reference,
+    runs,
+    signals,
+    triggers,
+    work,
+)
 
 RESOURCES = (
     health.resource,
     reference.resource,
+    namespaces.resource,
     nodes.resource,
     graphs.resource,
     runs.resource,
+    control.resource,
+    overview.resource,
     signals.resource,
     triggers.resource,
     work.resource,

@@ -88,6 +88,16 @@ async def get_graph(
     return Response(200, "application/json", view, headers)
 
 
+@resource.route("DELETE", "/graphs/<name>", Scope.ADMIN, status=204)
+async def delete_graph(namespace: Namespace, name: GraphName) -> Response[None]:
+    """End a graph, its schedules and its secrets. Runs that go on keep their version, and versions can be read.
+
+    A graph that is stored later under this name goes on counting versions.
+    """
+    await engine().delete_graph(namespace, name)
+    return Response(204)
+
+
 def _check_namespaces(namespace: str, definition: GraphDefinition) -> None:
     """Raises Forbidden for nodes of another namespace: a key of this one must not even learn whether they exist."""
     principal = exchange.get().principal

@@ -12,14 +12,20 @@ from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine.access import Scope
 from karman_core.engine.views import RunsPage, RunView, Started, StatesPage
 from karman_functions.api.context import engine, services
+from karman_functions.api.filters import tag_filter
 from karman_functions.api.models import RunToStart, StoreValues
 from karman_functions.api.parameters import (
     Cursor,
+    GraphFilter,
     GraphName,
     IdempotencyKey,
     Limit,
     Namespace,
     RunId,
+    SinceMs,
+    Tags,
+    TraceParent,
+    UntilMs,
     WaitSeconds,
 )
 from karman_functions.api.routing import Resource
@@ -34,24 +40,39 @@ async def start_run(
     name: GraphName,
     body: Annotated[RunToStart, Body()] = RunToStart(),  # noqa: B008  frozen
     idempotency_key: IdempotencyKey = None,
+    trace_parent: TraceParent = None,
 ) -> Response[Started]:
     """Begin a run of the graph's current version. 200 when the idempotency key had begun it before."""
-    started = await engine().trigger(namespace, name, idempotency_key=idempotency_key, **body.model_dump())
+    started = await engine().trigger(
+        namespace, name, idempotency_key=idempotency_key, trace_parent=trace_parent, **body.model_dump()
+    )
     return Response(201 if started.created else 200, "application/json", started)
 
 
 @resource.route("GET", "/runs", Scope.READ)
 async def list_runs(
     namespace: Namespace,
-    graph: Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only of this graph.")] = None,
+    graph: GraphFilter = None,
     status: Annotated[RunStatus | None, Query(description="Only in this status.")] = None,
-    since_ms: Annotated[int | None, Query(ge=0, le=2**53, description="Only begun since then.")] = None,
+    since_ms: SinceMs = None,
+    until_ms: UntilMs = None,
+    tag: Tags = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> RunsPage:
-    """Runs, newest first."""
+    """Runs, newest first. A page may hold fewer than the limit and have a cursor, where filters let few pass."""
+    tags = tag_filter(tag or [])
+    if tags is None:
+        return RunsPage(())
     return await engine().list_runs(
-        namespace, graph=graph, status=status, since_ms=since_ms, limit=limit, cursor=cursor
+        namespace,
+        graph=graph,
+        status=status,
+        since_ms=since_ms,
+        until_ms=until_ms,
+        tags=tags,
+        limit=limit,
+        cursor=cursor,
     )
 
 
@@ -91,12 +112,25 @@ async def list_states(
     run_id: RunId,
     identifier: Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only of this one.")] = None,
     status: Annotated[StateStatus | None, Query(description="Only in this status.")] = None,
+    branch: Annotated[
+        str | None,
+        Query(
+            pattern=r"^[0-9./]{0,512}$",
+            description="Only of this branch, by its path, and of those below it.",
+        ),
+    ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> StatesPage:
     """States of a run, in the order of their branches."""
     return await engine().list_states(
-        namespace, run_id, identifier=identifier, status=status, limit=limit, cursor=cursor
+        namespace,
+        run_id,
+        identifier=identifier,
+        status=status,
+        branch=branch,
+        limit=limit,
+        cursor=cursor,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from karman_core.domain.cron import next_firing
-from karman_core.domain.errors import Conflict, NotFound
+from karman_core.domain.errors import Conflict, InvalidRequest, NotFound
 from karman_core.engine.access import Scope
 from karman_core.engine.views import Started
 from karman_core.ports.timers import Schedule
@@ -48,6 +49,24 @@ async def fire_trigger(namespace: Namespace, name: GraphName, trigger: TriggerNa
     raise NotFound(f"Graph '{name}' has no trigger '{trigger}'.")
 
 
+@resource.route("POST", "/graphs/<name>/triggers/<trigger>/enable", Scope.ADMIN)
+async def enable_trigger(namespace: Namespace, name: GraphName, trigger: TriggerName) -> Trigger:
+    """Let a trigger fire, by a new version of its graph; nothing changes if it does already."""
+    return await _set(namespace, name, trigger, enabled=True)
+
+
+@resource.route("POST", "/graphs/<name>/triggers/<trigger>/disable", Scope.ADMIN)
+async def disable_trigger(namespace: Namespace, name: GraphName, trigger: TriggerName) -> Trigger:
+    """Keep a trigger from firing, by a new version of its graph; nothing changes if it does not anyway."""
+    return await _set(namespace, name, trigger, enabled=False)
+
+
+async def _set(namespace: str, graph: str, trigger: str, *, enabled: bool) -> Trigger:
+    value = (await engine().set_trigger(namespace, graph, trigger, enabled=enabled)).value
+    schedule = Schedule(namespace, graph, trigger, value.expression, value.timezone, enabled=value.enabled)
+    return _shown(schedule, services().clock.now_ms())
+
+
 def _page(schedules: Sequence[Schedule], limit: int, cursor: str | None) -> Triggers:
     now = services().clock.now_ms()
     # '#' is in no name and sorts before all that is, so texts sort as pairs would.
@@ -68,7 +87,8 @@ def _shown(schedule: Schedule, now: int) -> Trigger:
 
 def _firings(schedule: Schedule, after_ms: int) -> list[int]:
     found: list[int] = []
-    while schedule.enabled and len(found) < FIRINGS:
-        after_ms = next_firing(schedule.cron, schedule.timezone, after_ms)
-        found.append(after_ms)
+    with suppress(InvalidRequest):  # of a graph that was stored with problems
+        while schedule.enabled and len(found) < FIRINGS:
+            after_ms = next_firing(schedule.cron, schedule.timezone, after_ms)
+            found.append(after_ms)
     return found

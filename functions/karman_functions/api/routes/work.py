@@ -8,9 +8,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, Succeeded
 from karman_core.engine.access import Scope
-from karman_core.engine.views import Report
+from karman_core.engine.views import LeaseView, Released, Report
 from karman_functions.api.context import engine
-from karman_functions.api.models import Lease, LeaseToExtend, WorkPage, WorkWanted
+from karman_functions.api.models import LeaseToExtend, LeaseToRelease, WorkPage, WorkWanted
 from karman_functions.api.parameters import Namespace, StateId
 from karman_functions.api.reports import ErrorReport, OutputsReport, PruneReport, RequeueReport, WaitReport
 from karman_functions.api.routing import Resource
@@ -34,9 +34,17 @@ async def poll_work(namespace: Namespace, body: Annotated[WorkWanted, Body()]) -
 @resource.route("POST", "/work/<state_id>/heartbeat", Scope.WORKER)
 async def extend_lease(
     namespace: Namespace, state_id: StateId, body: Annotated[LeaseToExtend, Body()]
-) -> Lease:
-    """Make a lease end later."""
-    return Lease(await engine().heartbeat(namespace, state_id, body.lease, body.lease_seconds))
+) -> LeaseView:
+    """Make a lease end later. When the answer says `cancelled`, stop working and release it."""
+    return await engine().heartbeat(namespace, state_id, body.lease, body.lease_seconds)
+
+
+@resource.route("POST", "/work/<state_id>/release", Scope.WORKER)
+async def release_lease(
+    namespace: Namespace, state_id: StateId, body: Annotated[LeaseToRelease, Body()]
+) -> Released:
+    """Give a lease back: the next worker has the state at once, and no attempt is counted."""
+    return await engine().release(namespace, state_id, body.lease)
 
 
 @resource.route("POST", "/work/<state_id>/outputs", Scope.WORKER)

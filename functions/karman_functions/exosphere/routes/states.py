@@ -73,10 +73,10 @@ async def retry_state(call: Call, body: StateToRetry) -> dict[str, Any]:
     """Run an errored state again, and what follows from it, once its run has failed."""
     state_id = state_id_of(call.path["state_id"])
     found = await _found(call, state_id)
-    await _check_retriable(call, found)
+    _check_retriable(found)
     if not await call.tools.directory.claim_retry(call.namespace, state_id, body.fanout_id):
         raise Failed(409, "Duplicate retry state detected")
-    await call.engine.retry(call.namespace, found.header.run.run_id)
+    await call.engine.operations.retry_state(call.namespace, found.header.run.run_id, state_id)
     return {"id": state_id, "status": "CREATED"}
 
 
@@ -131,15 +131,11 @@ async def _found(call: Call, state_id: str) -> Found:
         raise Failed(404, "State not found") from error
 
 
-async def _check_retriable(call: Call, found: Found) -> None:
-    """Raises Failed: 409. The engine runs all failed states of a run again, so there may be no other one."""
+def _check_retriable(found: Found) -> None:
+    """Raises Failed: 409."""
     if found.status is not StateStatus.FAILED:
         raise Failed(409, "Only an errored state can be retried")
     if found.header.status is not RunStatus.FAILED:
         raise Failed(
             409, "A state can be retried once its run has failed; this one goes on, or has made up for it"
-        )
-    if not await call.tools.inspector.failed_alone(found):
-        raise Failed(
-            409, "Other states have failed in this run; retry the run, through /v1, to retry them all"
         )

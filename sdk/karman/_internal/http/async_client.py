@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Literal, Self, overload
 
 import httpx
 from pydantic import BaseModel
 
 from karman._internal.durations import Duration, to_seconds
+from karman._internal.http.async_control_client import AsyncControlMethods
+from karman._internal.http.async_overview_client import AsyncOverviewMethods
 from karman._internal.http.calls import Call, T
 from karman._internal.http.configuration import configure
 from karman._internal.http.exchange import DEFAULT_TIMEOUT_SECONDS, Exchange, Watch
@@ -23,10 +24,20 @@ from karman._internal.http.work_routes import WorkRoutes
 from karman._internal.results import NodeOutcome
 from karman_core.domain.definition import JSON, RegisteredNode
 from karman_core.engine.access import IssuedKey, KeyView, Scope
-from karman_core.engine.views import GraphView, Registration, Report, RunView, Started, StateView, Work
+from karman_core.engine.views import (
+    GraphView,
+    LeaseView,
+    Registration,
+    Released,
+    Report,
+    RunView,
+    Started,
+    StateView,
+    Work,
+)
 
 
-class AsyncClient:
+class AsyncClient(AsyncOverviewMethods, AsyncControlMethods):
     """Karman's HTTP API, for asyncio.
 
         async with AsyncClient("http://127.0.0.1:8700", api_key="...") as karman:
@@ -221,34 +232,6 @@ class AsyncClient:
             if watch.ended(run, time.monotonic()):
                 return run
 
-    def runs(
-        self,
-        *,
-        graph: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        page_size: int | None = None,
-    ) -> AsyncIterator[RunView]:
-        """Runs, newest first.
-
-        Args:
-            status: as RunView has it, in capitals.
-            since: only those begun since then; with a time zone.
-        """
-        return self._all(self._routes.runs(graph, status, since, page_size))
-
-    async def runs_page(
-        self,
-        *,
-        graph: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> Page[RunView]:
-        """The same, a page at a time."""
-        return await self._send(self._routes.runs(graph, status, since, limit, cursor))
-
     async def run(self, run_id: str) -> RunView:
         """A run. Raises NotFound."""
         return await self._send(self._routes.run(run_id))
@@ -275,10 +258,15 @@ class AsyncClient:
         *,
         identifier: str | None = None,
         status: str | None = None,
+        branch: str | None = None,
         page_size: int | None = None,
     ) -> AsyncIterator[StateView]:
-        """States of a run, in the order of their branches."""
-        return self._all(self._routes.states(run_id, identifier, status, page_size))
+        """States of a run, in the order of their branches.
+
+        Args:
+            branch: path of a branch, as states have it; only its states and those below it.
+        """
+        return self._all(self._routes.states(run_id, identifier, status, branch, page_size))
 
     async def states_page(
         self,
@@ -286,11 +274,12 @@ class AsyncClient:
         *,
         identifier: str | None = None,
         status: str | None = None,
+        branch: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Page[StateView]:
         """The same, a page at a time."""
-        return await self._send(self._routes.states(run_id, identifier, status, limit, cursor))
+        return await self._send(self._routes.states(run_id, identifier, status, branch, limit, cursor))
 
     async def store(self, run_id: str) -> dict[str, JSON]:
         """The run's store, defaults included."""
@@ -341,9 +330,13 @@ class AsyncClient:
         """Lease states that run any of the nodes; the answer waits for the first one."""
         return await self._send(WorkRoutes(self._routes).poll(nodes, limit, wait_seconds, lease_seconds))
 
-    async def heartbeat(self, state_id: str, lease: str, *, lease_seconds: int = 60) -> int:
-        """Make a lease end so long from now; gives when, in epoch milliseconds. Raises Conflict when it was lost."""
+    async def heartbeat(self, state_id: str, lease: str, *, lease_seconds: int = 60) -> LeaseView:
+        """Make a lease end so long from now; tells whether to stop working. Raises Conflict when it was lost."""
         return await self._send(WorkRoutes(self._routes).heartbeat(state_id, lease, lease_seconds))
+
+    async def release(self, state_id: str, lease: str) -> Released:
+        """Give a lease back: the next worker has the state at once. Raises Conflict when it was lost."""
+        return await self._send(WorkRoutes(self._routes).release(state_id, lease))
 
     async def report(self, state_id: str, outcome: NodeOutcome, *, lease: str | None = None) -> Report:
         """Say how an execution ended; the same again changes nothing. Raises Conflict for another, or a lost lease."""

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from karman_core.domain.definition import JSON
 
 T = TypeVar("T")
-Parameter: TypeAlias = str | int | float | None
+Parameter: TypeAlias = str | int | float | tuple[str, ...] | None
+"""A tuple is a parameter that is repeated."""
 
 
 @dataclass(frozen=True, slots=True)

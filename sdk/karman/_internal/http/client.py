@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Literal, Self, overload
 
 import httpx
@@ -14,18 +13,30 @@ from pydantic import BaseModel
 from karman._internal.durations import Duration, to_seconds
 from karman._internal.http.calls import Call, T
 from karman._internal.http.configuration import configure
+from karman._internal.http.control_client import ControlMethods
 from karman._internal.http.exchange import DEFAULT_TIMEOUT_SECONDS, Exchange, Watch
 from karman._internal.http.failures import Backoff, refused, result_of, unreachable
+from karman._internal.http.overview_client import OverviewMethods
 from karman._internal.http.results import Checked, Firings, GraphVersion, Health, Page
 from karman._internal.http.routes import GraphLike, HasName, Routes, RunOptions, name_of
 from karman._internal.http.work_routes import WorkRoutes
 from karman._internal.results import NodeOutcome
 from karman_core.domain.definition import JSON, RegisteredNode
 from karman_core.engine.access import IssuedKey, KeyView, Scope
-from karman_core.engine.views import GraphView, Registration, Report, RunView, Started, StateView, Work
+from karman_core.engine.views import (
+    GraphView,
+    LeaseView,
+    Registration,
+    Released,
+    Report,
+    RunView,
+    Started,
+    StateView,
+    Work,
+)
 
 
-class Client:
+class Client(OverviewMethods, ControlMethods):
     """Karman's HTTP API, blocking. `AsyncClient` has the same methods as coroutines.
 
         with Client("http://127.0.0.1:8700", api_key="...") as karman:
@@ -220,34 +231,6 @@ class Client:
             if watch.ended(run, time.monotonic()):
                 return run
 
-    def runs(
-        self,
-        *,
-        graph: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        page_size: int | None = None,
-    ) -> Iterator[RunView]:
-        """Runs, newest first.
-
-        Args:
-            status: as RunView has it, in capitals.
-            since: only those begun since then; with a time zone.
-        """
-        return self._all(self._routes.runs(graph, status, since, page_size))
-
-    def runs_page(
-        self,
-        *,
-        graph: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> Page[RunView]:
-        """The same, a page at a time."""
-        return self._send(self._routes.runs(graph, status, since, limit, cursor))
-
     def run(self, run_id: str) -> RunView:
         """A run. Raises NotFound."""
         return self._send(self._routes.run(run_id))
@@ -274,10 +257,15 @@ class Client:
         *,
         identifier: str | None = None,
         status: str | None = None,
+        branch: str | None = None,
         page_size: int | None = None,
     ) -> Iterator[StateView]:
-        """States of a run, in the order of their branches."""
-        return self._all(self._routes.states(run_id, identifier, status, page_size))
+        """States of a run, in the order of their branches.
+
+        Args:
+            branch: path of a branch, as states have it; only its states and those below it.
+        """
+        return self._all(self._routes.states(run_id, identifier, status, branch, page_size))
 
     def states_page(
         self,
@@ -285,11 +273,12 @@ class Client:
         *,
         identifier: str | None = None,
         status: str | None = None,
+        branch: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Page[StateView]:
         """The same, a page at a time."""
-        return self._send(self._routes.states(run_id, identifier, status, limit, cursor))
+        return self._send(self._routes.states(run_id, identifier, status, branch, limit, cursor))
 
     def store(self, run_id: str) -> dict[str, JSON]:
         """The run's store, defaults included."""
@@ -338,9 +327,13 @@ class Client:
         """Lease states that run any of the nodes; the answer waits for the first one."""
         return self._send(WorkRoutes(self._routes).poll(nodes, limit, wait_seconds, lease_seconds))
 
-    def heartbeat(self, state_id: str, lease: str, *, lease_seconds: int = 60) -> int:
-        """Make a lease end so long from now; gives when, in epoch milliseconds. Raises Conflict when it was lost."""
+    def heartbeat(self, state_id: str, lease: str, *, lease_seconds: int = 60) -> LeaseView:
+        """Make a lease end so long from now; tells whether to stop working. Raises Conflict when it was lost."""
         return self._send(WorkRoutes(self._routes).heartbeat(state_id, lease, lease_seconds))
+
+    def release(self, state_id: str, lease: str) -> Released:
+        """Give a lease back: the next worker has the state at once. Raises Conflict when it was lost."""
+        return self._send(WorkRoutes(self._routes).release(state_id, lease))
 
     def report(self, state_id: str, outcome: NodeOutcome, *, lease: str | None = None) -> Report:
         """Say how an execution ended; the same again changes nothing. Raises Conflict for another, or a lost lease."""

@@ -61,7 +61,8 @@ def configure(
         NotFound: there is no profile of that name.
     """
     variables = environment()
-    chosen = _profile(profile, variables)
+    complete = profile is None and url and namespace and (api_key or auth)
+    chosen = None if complete else _profile(profile, variables)
     # A profile that an argument names is an argument: it comes before the environment.
     surroundings = {} if profile is not None else variables
     named_url = url or surroundings.get("KARMAN_URL")

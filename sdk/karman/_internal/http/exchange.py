@@ -100,7 +100,7 @@ class Watch:
 def _query(call: Call[T]) -> str:
     """Encoded as signatures want it: httpx would write a blank as a plus."""
     given = {name: value for name, value in call.query.items() if value is not None}
-    return f"?{urlencode(given, quote_via=quote, safe='')}" if given else ""
+    return f"?{urlencode(given, doseq=True, quote_via=quote, safe='')}" if given else ""
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol, TypeAlias
 from urllib.parse import quote
 
@@ -111,17 +110,6 @@ class Routes:
             "POST", self.path("graphs", graph, "runs"), reader(Started), options.body(), headers=headers
         )
 
-    def runs(
-        self,
-        graph: str | None,
-        status: str | None,
-        since: datetime | None,
-        limit: int | None,
-        cursor: str | None = None,
-    ) -> Call[Page[RunView]]:
-        query = {"graph": graph, "status": status, "since_ms": _epoch_ms(since), "cursor": cursor}
-        return self._list("/runs", "runs", RunView, limit=limit, **query)
-
     def run(self, run_id: str, wait_seconds: float = 0) -> Call[RunView]:
         query = {"wait_seconds": wait_seconds} if wait_seconds else {}
         path = self.path("runs", run_id)
@@ -137,10 +125,17 @@ class Routes:
         run_id: str,
         identifier: str | None,
         status: str | None,
+        branch: str | None,
         limit: int | None,
         cursor: str | None = None,
     ) -> Call[Page[StateView]]:
-        query = {"identifier": identifier, "status": status, "limit": limit, "cursor": cursor}
+        query = {
+            "identifier": identifier,
+            "status": status,
+            "branch": branch,
+            "limit": limit,
+            "cursor": cursor,
+        }
         return Call("GET", self.path("runs", run_id, "states"), page_reader("states", StateView), query=query)
 
     def store(self, run_id: str) -> Call[dict[str, JSON]]:
@@ -203,11 +198,3 @@ def _definition(graph: GraphLike) -> tuple[str, dict[str, JSON]]:
         return name, dict(graph)
     definition = graph if isinstance(graph, GraphDefinition) else graph.definition()
     return definition.name, definition.model_dump(mode="json")
-
-
-def _epoch_ms(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        raise InvalidInput("`since` has no time zone; give one, such as datetime.UTC.")
-    return max(0, int(moment.timestamp() * 1000))

@@ -1,7 +1,8 @@
 """The worker over HTTP: for machines that reach Karman's API and nothing else.
 
-Ending has two steps. *Stopping*: nothing more is leased, and what runs may finish, for `grace_seconds`. *Giving back*:
-what still runs is cancelled, and its lease shortened, so that another worker soon has it. Reports are finished in both.
+Ending has two steps. *Stopping*: nothing more is leased, what has not begun is released, so that another worker has it
+at once, and what runs may finish, for `grace_seconds`. *Giving back*: what still runs is cancelled and released.
+Reports are finished in both.
 """
 
 from __future__ import annotations
@@ -214,6 +215,9 @@ class Runtime:
         """End in the two steps."""
         if not self._turns:
             return
+        for turn in self._turns.values():
+            if not turn.begun:
+                turn.give_up()
         await asyncio.wait(self._turns, timeout=self._grace_seconds)
         for turn in self._turns.values():
             turn.give_up()

@@ -16,7 +16,7 @@ from karman_core.engine.views import Work
 from karman_core.ports.executor import Execution
 
 SHORTEST_LEASE_SECONDS = 10
-"""What the server takes; work that is given back comes to the next worker after so long."""
+"""What the server takes."""
 
 _NO_DEADLINE_MS = 366 * 86_400_000
 BEATS_PER_LEASE = 3
@@ -50,6 +50,11 @@ class Turn:
         if self._given_back:
             await self._release()
 
+    @property
+    def begun(self) -> bool:
+        """Whether the node runs, or has run: not while it waits for a thread."""
+        return self._executing is not None and not self._executor.waits(self._work.state_id)
+
     def give_up(self) -> None:
         """Stop the execution, if it goes on or has not begun; a report under way is finished."""
         if self._executing is None:
@@ -71,11 +76,14 @@ class Turn:
         return None if self._executing.cancelled() else self._executing.result()
 
     async def _beat(self) -> None:
-        """Make the lease last. While the server does not answer, work goes on: it may be back in time."""
+        """Make the lease last. While the server does not answer, work goes on: it may be back in time.
+
+        Work that nobody wants any more is given up: its run was cancelled, or its group has failed.
+        """
         while True:
             await asyncio.sleep(self._lease_seconds / BEATS_PER_LEASE)
             try:
-                await self._client.heartbeat(
+                told = await self._client.heartbeat(
                     self._work.state_id, self._work.lease, lease_seconds=self._lease_seconds
                 )
             except (Conflict, NotFound):
@@ -86,6 +94,11 @@ class Turn:
                 return
             except KarmanError as error:
                 _log.warning("heartbeat_failed", extra={**self._fields(), "code": error.code})
+            else:
+                if told.cancelled:
+                    _log.info("work_cancelled", extra=self._fields())
+                    self.give_up()
+                    return
 
     async def _report(self, outcome: NodeOutcome) -> None:
         while not self._lost:
@@ -108,11 +121,9 @@ class Turn:
                 return
 
     async def _release(self) -> None:
-        """Let the lease end soon. If that fails, it ends by itself."""
+        """Let the next worker have it. If that fails, the lease ends by itself."""
         with suppress(KarmanError):
-            await self._client.heartbeat(
-                self._work.state_id, self._work.lease, lease_seconds=SHORTEST_LEASE_SECONDS
-            )
+            await self._client.release(self._work.state_id, self._work.lease)
 
     def _execution(self) -> Execution:
         work, resumed = self._work, self._work.resumed
@@ -133,6 +144,7 @@ class Turn:
             deadline_ms=self._executor.now_ms() + _NO_DEADLINE_MS,
             read_store=self._read_store,
             is_cancelled=lambda: self._lost or self._given_back,
+            trace_parent=work.trace_parent,
         )
 
     async def _read_store(self, key: str) -> JSON:

@@ -24,7 +24,7 @@ from karman_core.domain.outcome import (
     StoreWrite,
     Succeeded,
 )
-from karman_core.engine.views import Registration, Report, Work
+from karman_core.engine.views import LeaseView, Registration, Released, Report, Work
 
 _NAME_CHARACTERS = 256
 _TEXT_CHARACTERS = 65_536
@@ -56,10 +56,14 @@ class WorkRoutes:
         # What a lost answer leased comes back when the leases end, so nothing is lost by asking again.
         return Call("POST", path, read, body, wait_seconds=wait_seconds)
 
-    def heartbeat(self, state_id: str, lease: str, lease_seconds: int) -> Call[int]:
+    def heartbeat(self, state_id: str, lease: str, lease_seconds: int) -> Call[LeaseView]:
         body = {"lease": lease, "lease_seconds": lease_seconds}
+        return Call("POST", self._routes.path("work", state_id, "heartbeat"), reader(LeaseView), body)
+
+    def release(self, state_id: str, lease: str) -> Call[Released]:
+        # Again after a lost answer, it is a conflict, which the worker passes over.
         return Call(
-            "POST", self._routes.path("work", state_id, "heartbeat"), field_reader("until_ms", int), body
+            "POST", self._routes.path("work", state_id, "release"), reader(Released), {"lease": lease}
         )
 
     def report(self, state_id: str, outcome: NodeOutcome, lease: str | None) -> Call[Report]:

@@ -1,0 +1,222 @@
+"""What people do to runs from outside: cancel, pause, resume, retry, run again from a state; one run, or many.
+
+Whatever changes a run is a message first, so that it is done whatever happens to this process, and is then applied at
+once, so that it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from karman_core.domain.definition import JSON
+from karman_core.domain.errors import Conflict, KarmanError
+from karman_core.domain.messages import Command, CommandKind
+from karman_core.domain.transitions import FINAL_RUNS, RunStatus
+from karman_core.engine.cursors import checked_limit
+from karman_core.engine.listing import RunFilter
+from karman_core.engine.parts import Parts
+from karman_core.engine.reusing import place_of
+from karman_core.engine.run_items import Header
+from karman_core.engine.views import BulkView, Refusal, RunView, Started
+
+_AT_ONCE = 10
+"""Runs of a bulk operation that are worked on together."""
+
+
+class Action(StrEnum):
+    """What a bulk operation does with each run."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+
+
+_GOING_ON = frozenset({"QUEUED", "RUNNING", "WAITING"})
+_CHANGES: Mapping[Action, frozenset[str]] = {
+    Action.CANCEL: _GOING_ON | {"PAUSED"},
+    Action.PAUSE: _GOING_ON,
+    Action.RESUME: frozenset({"PAUSED"}),
+    Action.RETRY: frozenset({"FAILED"}),
+}
+"""The statuses that an action changes: where a bulk operation names none, runs in others are passed over."""
+
+_TAKEN: Mapping[Action, frozenset[str]] = {
+    **dict.fromkeys((Action.PAUSE, Action.RESUME), _GOING_ON | {"PAUSED"}),
+    Action.CANCEL: _GOING_ON | {"PAUSED", "CANCELLED"},
+    Action.RETRY: frozenset({"FAILED"}),
+}
+"""The statuses in which an action is not refused: done again, most are no error."""
+
+_LISTED = {Action.RESUME: "PAUSED", Action.RETRY: "FAILED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operates runs."""
+
+    parts: Parts
+
+    async def cancel(self, namespace: str, run_id: str) -> RunView:
+        """End a run as CANCELLED; states in flight may finish. Again is no error. Raises NotFound, Conflict."""
+        await self._command(namespace, run_id, CommandKind.CANCEL, RunStatus.CANCELLED)
+        return await self._view(namespace, run_id)
+
+    async def pause(self, namespace: str, run_id: str) -> RunView:
+        """Begin no further states. Raises NotFound, Conflict when the run has ended."""
+        await self._command(namespace, run_id, CommandKind.PAUSE, RunStatus.PAUSED)
+        return await self._view(namespace, run_id)
+
+    async def resume(self, namespace: str, run_id: str) -> RunView:
+        """Go on with a paused run. Raises NotFound, Conflict when the run has ended."""
+        await self._command(namespace, run_id, CommandKind.RESUME, RunStatus.RUNNING)
+        return await self._view(namespace, run_id)
+
+    async def retry(self, namespace: str, run_id: str) -> RunView:
+        """Run every failed state of a FAILED run again, and what follows from it, in a new epoch.
+
+        Raises:
+            NotFound: no such run.
+            Conflict: it has not FAILED, or a unite above a failed state has committed with the failure.
+        """
+        await self._retry(namespace, run_id)
+        return await self._view(namespace, run_id)
+
+    async def retry_state(self, namespace: str, run_id: str, state_id: str) -> RunView:
+        """Run one failed state of a FAILED run again, and what follows from it, in a new epoch.
+
+        Other failures stay, so that a run that has any ends FAILED again.
+
+        Raises:
+            NotFound: no such run or state.
+            Conflict: the run or the state has not failed, or a unite above the state has committed with the failure.
+        """
+        place = place_of(run_id, state_id)
+        header = await self._failed(namespace, run_id)
+        await self.parts.reopener.check_state(header, place)
+        await self._reopen(header, CommandKind.RETRY_STATE, state_id)
+        return await self._view(namespace, run_id)
+
+    async def rerun(
+        self,
+        namespace: str,
+        run_id: str,
+        start: str,
+        *,
+        inputs: Mapping[str, JSON] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Started:
+        """Begin a new run, of the same version of the graph, at a state of this one; what came before is reused.
+
+        The new run's store begins with the values that this run's has now; from the first state, with those that the
+        trigger gave.
+
+        Args:
+            start: the identifier of a state of the first branch (its last one, in a loop), or the state's id.
+            inputs: for the first state, instead of the trigger's.
+            idempotency_key: the same key and request again finds the same run.
+
+        Raises:
+            NotFound: no such run, node instance or state; the records before the state are gone, or the graph is.
+            Conflict: the run has not come to the state, or only in a group; or the key began another run.
+            InvalidInput, PayloadTooLarge: the inputs do not fit.
+        """
+        return await self.parts.reruns.rerun(namespace, run_id, start, inputs, idempotency_key)
+
+    async def bulk(
+        self,
+        namespace: str,
+        action: Action,
+        wanted: RunFilter,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        dry_run: bool = False,
+    ) -> BulkView:
+        """Do the same with each run of a page of a list; each by itself, so that one's refusal stops no other.
+
+        Args:
+            wanted: without a status, the runs that the action can change.
+            limit: runs that are looked at, 1 to 1,000.
+            dry_run: only say with which runs it would be done; what is refused for reasons inside the run is not seen.
+
+        Raises:
+            InvalidRequest: a limit or a cursor that cannot be.
+        """
+        status = wanted.status or _LISTED.get(action)
+        asked = RunFilter(wanted.graph, status, wanted.since_ms, wanted.until_ms, wanted.tags)
+        page = await self.parts.lister.page(namespace, asked, checked_limit(limit), cursor)
+        changed = _CHANGES[action]
+        matched = [run for run in page.runs if wanted.status is not None or run.status in changed]
+        refusals: list[Refusal | None] = []
+        for first in range(0, len(matched), _AT_ONCE):
+            some = matched[first : first + _AT_ONCE]
+            refusals += await asyncio.gather(*(self._try(run, action, dry_run=dry_run) for run in some))
+        return _outcome(matched, refusals, page.cursor, dry_run=dry_run)
+
+    async def _try(self, run: RunView, action: Action, *, dry_run: bool) -> Refusal | None:
+        try:
+            if not dry_run:
+                await self._do(run.namespace, run.run_id, action)
+            elif run.status not in _TAKEN[action]:
+                raise Conflict(f"Run '{run.run_id}' is {run.status}.")
+        except KarmanError as error:
+            return Refusal(run.run_id, error.code, error.message)
+        return None
+
+    async def _do(self, namespace: str, run_id: str, action: Action) -> None:
+        match action:
+            case Action.CANCEL:
+                await self._command(namespace, run_id, CommandKind.CANCEL, RunStatus.CANCELLED)
+            case Action.PAUSE:
+                await self._command(namespace, run_id, CommandKind.PAUSE, RunStatus.PAUSED)
+            case Action.RESUME:
+                await self._command(namespace, run_id, CommandKind.RESUME, RunStatus.RUNNING)
+            case Action.RETRY:
+                await self._retry(namespace, run_id)
+            case _:
+                assert_never(action)
+
+    async def _command(self, namespace: str, run_id: str, kind: CommandKind, after: RunStatus) -> None:
+        header = await self.parts.lifecycle.header(namespace, run_id)
+        if header.status in FINAL_RUNS and header.status is not after:
+            raise Conflict(f"Run '{run_id}' has ended: {header.status.value}.")
+        await self._order(header, Command(kind, namespace, run_id, {"control": header.control}))
+
+    async def _retry(self, namespace: str, run_id: str) -> None:
+        header = await self._failed(namespace, run_id)
+        await self.parts.reopener.check(header)
+        await self._reopen(header, CommandKind.RETRY, None)
+
+    async def _failed(self, namespace: str, run_id: str) -> Header:
+        header = await self.parts.lifecycle.header(namespace, run_id)
+        if header.status is not RunStatus.FAILED:
+            raise Conflict(f"Run '{run_id}' is {header.status.value}; only a FAILED run can be retried.")
+        return header
+
+    async def _reopen(self, header: Header, kind: CommandKind, state: str | None) -> None:
+        run, epoch = header.run, header.run.epoch + 1
+        arguments: dict[str, JSON] = {"epoch": epoch} if state is None else {"epoch": epoch, "state": state}
+        await self._order(header, Command(kind, run.namespace, run.run_id, arguments))
+        after = await self.parts.lifecycle.header(run.namespace, run.run_id)
+        if (after.run.epoch, after.only) != (epoch, state):
+            raise Conflict(f"Run '{run.run_id}' is being retried otherwise already.")
+
+    async def _order(self, header: Header, command: Command) -> None:
+        await self.parts.sender.command(header.home, command)
+        await self.parts.commands.apply(command, thorough=False)
+
+    async def _view(self, namespace: str, run_id: str) -> RunView:
+        return await self.parts.reader.get_run(namespace, run_id)
+
+
+def _outcome(
+    matched: Sequence[RunView], refusals: Sequence[Refusal | None], cursor: str | None, *, dry_run: bool
+) -> BulkView:
+    done = [run.run_id for run, refusal in zip(matched, refusals, strict=True) if refusal is None]
+    refused = tuple(refusal for refusal in refusals if refusal is not None)
+    return BulkView(len(matched), tuple(done), refused, cursor, dry_run=dry_run)

@@ -1,0 +1,1 @@
+"""Cron triggers: what EventBridge Scheduler calls when one is due."""

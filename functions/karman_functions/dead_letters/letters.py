@@ -1,0 +1,145 @@
+"""What becomes of a dead letter: recorded in its run, fired, or archived. None is dropped.
+
+- A message of a run makes the run go on without it: the state where it stands fails, and what follows is followed.
+- A cron firing that never reached its function is made up for; it is the same run however often it is told.
+- A foreign message goes to the archive: an object in the bucket of blobs, with all that is known of it.
+
+What cannot be handled because a service is busy or absent stays in its queue. What cannot be handled at all, tried
+often enough, is archived too, so that it neither blocks others nor disappears with the queue's retention.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from karman_core.domain.errors import KarmanError
+from karman_core.engine import Engine
+from karman_core.ports.blobs import Blobs
+from karman_core.ports.queue import Incoming
+from karman_functions.cron.firings import Fired, fire, read_firing
+
+logger = logging.getLogger(__name__)
+
+ARCHIVE = "dead-letters"
+"""What the names of archived letters begin with; objects there are not to expire with the blobs of runs."""
+
+TRIES = 10
+"""A letter that failed so often, and not because a service was busy, is archived."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_=-]{1,128}")
+
+
+class Outcome(StrEnum):
+    """What became of a letter."""
+
+    RECORDED = "recorded"
+    FIRED = "fired"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of a dead-letter queue, as Lambda's event has it.
+
+    Attributes:
+        queue: the SQS name of the dead-letter queue.
+        attributes: what its sender attached: Karman's reason, or Scheduler's error.
+    """
+
+    queue: str
+    message: Incoming
+    attributes: Mapping[str, str]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Letter:
+        """The letter of a record."""
+        system = record["attributes"]
+        message = Incoming(
+            id=record["messageId"],
+            body=record["body"],
+            receipt=record["receiptHandle"],
+            receive_count=int(system["ApproximateReceiveCount"]),
+            sent_ms=int(system["SentTimestamp"]),
+        )
+        attached = record.get("messageAttributes") or {}
+        attributes = {name: str(value.get("stringValue", "")) for name, value in attached.items()}
+        return cls(record["eventSourceARN"].rpartition(":")[2], message, attributes)
+
+
+async def settle(engine: Engine, blobs: Blobs, letter: Letter) -> Outcome:
+    """See that nothing of the letter is lost. Again is no harm.
+
+    Raises:
+        Exception: it was not settled, and is to stay where it is.
+    """
+    try:
+        if await engine.dead_letter(None, letter.message):
+            return Outcome.RECORDED
+        if await _fired(engine, letter.message.body):
+            return Outcome.FIRED
+    except Exception as error:
+        busy = isinstance(error, KarmanError) and error.retryable
+        if busy or letter.message.receive_count < TRIES:
+            raise
+        logger.exception("dead letter cannot be handled", extra=fields(letter))
+    await _archive(blobs, letter)
+    return Outcome.ARCHIVED
+
+
+def fields(letter: Letter) -> dict[str, object]:
+    """What log lines say of a letter; never its body."""
+    return {
+        "queue": letter.queue,
+        "message_id": letter.message.id,
+        "receive_count": letter.message.receive_count,
+        "reason": letter.attributes.get("karman-reason") or letter.attributes.get("ERROR_CODE"),
+    }
+
+
+async def _fired(engine: Engine, body: str) -> bool:
+    """Whether the letter was a cron firing, and its run has been started or need not be."""
+    firing = read_firing(_payload(body))
+    return firing is not None and await fire(engine, firing) is not Fired.REFUSED
+
+
+def _payload(body: str) -> str:
+    """What a function was called with: the body itself, or within what an on-failure destination wraps around it."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return body
+    if isinstance(data, dict) and "requestPayload" in data:
+        return json.dumps(data["requestPayload"])
+    return body
+
+
+async def _archive(blobs: Blobs, letter: Letter) -> None:
+    message = letter.message
+    document = {
+        "queue": letter.queue,
+        "message_id": message.id,
+        "sent_ms": message.sent_ms,
+        "attributes": letter.attributes,
+        "body": message.body,
+    }
+    name = archive_name(letter)
+    await blobs.put(name, json.dumps(document, sort_keys=True).encode())
+    logger.error("dead letter archived", extra={**fields(letter), "blob": name})
+
+
+def archive_name(letter: Letter) -> str:
+    """By day and queue; the same each time."""
+    day = datetime.fromtimestamp(letter.message.sent_ms / 1000, UTC).strftime("%Y-%m-%d")
+    return f"{ARCHIVE}/{day}/{_part(letter.queue)}/{_part(letter.message.id)}.json"
+
+
+def _part(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()

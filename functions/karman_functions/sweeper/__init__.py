@@ -1,0 +1,1 @@
+"""The hourly guard over unfinished runs."""

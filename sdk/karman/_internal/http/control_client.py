@@ -1,0 +1,106 @@
+"""Methods of the blocking client that operate runs, and tell of their parts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from karman._internal.http.calls import Call, T
+from karman._internal.http.control_routes import ControlRoutes
+from karman._internal.http.exchange import Exchange
+from karman._internal.http.overview_routes import RunsWanted
+from karman._internal.http.results import Page
+from karman._internal.http.routes import Routes
+from karman_core.engine.views import BulkView, GroupView, RunView, Started, StateView
+
+
+class ControlMethods(ABC):
+    """See `Client`."""
+
+    _routes: Routes
+    _exchange: Exchange
+
+    def retry_state(self, run_id: str, state_id: str) -> RunView:
+        """Run one failed state of a FAILED run again, and what follows from it; other failures stay.
+
+        Raises:
+            NotFound: no such run or state.
+            Conflict: the run or the state has not failed, or a unite above the state has committed.
+        """
+        return self._send(ControlRoutes(self._routes).retry_state(run_id, state_id))
+
+    def rerun(
+        self,
+        run_id: str,
+        start: str,
+        *,
+        inputs: Mapping[str, object] | BaseModel | None = None,
+        idempotency_key: str | None = None,
+    ) -> Started:
+        """Begin a new run, of the same version, at a state of this run; what came before is reused.
+
+        Args:
+            start: the identifier of a state of the first branch (its last one, in a loop), or the state's id.
+            inputs: for the first state, instead of the trigger's.
+            idempotency_key: the same key and request again finds the same run; by default one of this call.
+
+        Raises:
+            NotFound: no such run, node instance or state.
+            Conflict: the run has not come to the state, or only in a group.
+            InvalidInput: the inputs do not fit.
+        """
+        key = idempotency_key or self._exchange.entropy.token()
+        started = self._send(ControlRoutes(self._routes).rerun(run_id, start, inputs, key))
+        return replace(started, created=True) if idempotency_key is None else started
+
+    def bulk(  # noqa: PLR0913 - options, named at the call
+        self,
+        action: str,
+        *,
+        graph: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        dry_run: bool = False,
+    ) -> BulkView:
+        """Do the same with each run of a page of a list; go on with `cursor` until there is none.
+
+        Args:
+            action: `cancel`, `pause`, `resume` or `retry`.
+            status: by default those that the action can change; it and the next four as of `runs`.
+            limit: runs that are looked at; by default 100.
+            dry_run: do nothing; `done` are the runs with which it would be done.
+        """
+        wanted = RunsWanted(graph, status, since, until, tags or {})
+        return self._send(ControlRoutes(self._routes).bulk(action, wanted, limit, cursor, dry_run=dry_run))
+
+    def state(self, run_id: str, state_id: str) -> StateView:
+        """One state of a run, with its attempts. Raises NotFound."""
+        return self._send(ControlRoutes(self._routes).state(run_id, state_id))
+
+    def groups(
+        self, run_id: str, *, parent: str | None = None, page_size: int | None = None
+    ) -> Iterator[GroupView]:
+        """How far the groups of a run are that states of its first branch opened.
+
+        Args:
+            parent: instead, those that were opened in the branches of the group which this state opened.
+        """
+        return self._all(ControlRoutes(self._routes).groups(run_id, parent, page_size))
+
+    def group(self, run_id: str, state_id: str) -> GroupView:
+        """How far the group is that a state opened. Raises NotFound."""
+        return self._send(ControlRoutes(self._routes).group(run_id, state_id))
+
+    @abstractmethod
+    def _all(self, call: Call[Page[T]]) -> Iterator[T]: ...
+
+    @abstractmethod
+    def _send(self, call: Call[T]) -> T: ...

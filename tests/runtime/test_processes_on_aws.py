@@ -1,0 +1,204 @@
+"""What runs nodes on AWS, as processes of their own, on MiniStack: a function that dies, and a container worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from karman import Graph, RetryPolicy
+from tests.deployments import HOME, NAMESPACE, Deployment, deployed
+from tests.emulators import ROOT, start_ministack, why_not_ministack
+from tests.runtime import lambda_nodes
+from tests.runtime.lambda_events import sqs_event
+
+pytestmark = pytest.mark.skipif(why_not_ministack() is not None, reason=str(why_not_ministack()))
+
+NODES = "tests.runtime.lambda_nodes"
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    with deployed(start_ministack()) as made:
+        yield made
+
+
+def put_graphs(deployment: Deployment, *names: str) -> None:
+    """One graph for each node, of its name."""
+    for name in names:
+        graph = Graph(name)
+        graph.add(getattr(lambda_nodes, name), retry=RetryPolicy(max_retries=0))
+        deployment.put(graph.definition())
+
+
+def environment(deployment: Deployment, **more: str) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**inherited, **deployment.environment, "KARMAN_NODES": NODES, "PYTHONPATH": str(ROOT), **more}
+
+
+@contextmanager
+def process(module: str, *arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    started = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=env,
+    )
+    try:
+        yield started
+    finally:
+        if started.poll() is None:
+            started.kill()
+        started.communicate()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+# --- a function -------------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_exits_the_process_fails_its_state_alone(deployment: Deployment) -> None:
+    with process("tests.runtime.lambda_process", env=environment(deployment)) as function:
+
+        def invoke(event: dict[str, Any]) -> dict[str, Any]:
+            assert function.stdin is not None
+            assert function.stdout is not None
+            function.stdin.write(json.dumps(event) + "\n")
+            function.stdin.flush()
+            return dict(json.loads(function.stdout.readline()))
+
+        assert len(invoke({"karman": "register"})["answer"]["registered"]) > 3
+        put_graphs(deployment, "end_the_process", "double")
+        ending = deployment.trigger("end_the_process", number=1)
+        mates = [deployment.trigger("double", number=number) for number in range(3)]
+        crashes = 0
+        while messages := deployment.take():
+            receipts = [message.receipt for message in messages]
+            said = invoke(sqs_event(deployment.queue, messages))
+            if "exit" in said:
+                assert said["exit"] == 3
+                crashes += 1
+                # As if the lease had ended: what the dead process held comes again.
+                deployment.run(deployment.backend.queue.extend(HOME, receipts, 0))
+            else:
+                assert said["answer"]["batchItemFailures"] == []
+                deployment.run(deployment.backend.queue.delete(HOME, receipts))
+
+    assert crashes == 9  # the first one, and the eight that are counted
+    view = deployment.view(ending)
+    assert view.status == "FAILED"
+    assert "worker_crashed" in str(view.error)
+    assert [deployment.view(mate).result for mate in mates] == [{"result": 2 * number} for number in range(3)]
+
+
+# --- a container ------------------------------------------------------------------------------------------------------
+
+
+def ready(worker: subprocess.Popen[str]) -> str:
+    """The address of its health, once it works."""
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        said = json.loads(line)
+        if said["message"] == "ready":
+            assert said["queue"] == HOME
+            return str(said["health"])
+    raise AssertionError(worker.stderr.read() if worker.stderr else "it ended")
+
+
+def health(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return dict(json.loads(response.read()))
+
+
+def in_container(deployment: Deployment, **more: str) -> dict[str, str]:
+    """The environment that the image and a task definition make."""
+    return environment(
+        deployment,
+        KARMAN_BACKEND="aws",
+        KARMAN_LOG_FORMAT="json",
+        KARMAN_LOG_LEVEL="info",
+        KARMAN_METRICS="1",
+        KARMAN_HEALTH_PORT="0",
+        **more,
+    )
+
+
+def test_a_container_worker_works_is_healthy_and_drains(deployment: Deployment) -> None:
+    with process("karman_runtime.container", env=in_container(deployment)) as worker:
+        url = ready(worker)
+        put_graphs(deployment, "double", "take_a_second")
+        run_id = deployment.trigger("double", number=21)
+        wait_for(lambda: deployment.view(run_id).ended)
+        assert deployment.view(run_id).result == {"result": 42}
+        wait_for(lambda: health(url)["finished"] == 1)
+        said = health(url)
+        assert said["healthy"]
+        assert said["last_poll_age_seconds"] < 30
+        assert said["queues"] == [HOME]
+
+        slow = deployment.trigger("take_a_second", number=1)
+        wait_for(lambda: health(url)["in_flight"] == 1)
+        worker.send_signal(signal.SIGTERM)
+        output, errors = worker.communicate(timeout=PATIENCE_SECONDS)
+
+    assert worker.returncode == 0, errors
+    assert deployment.view(slow).status == "SUCCEEDED"
+    assert deployment.left() == 0
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert [line["message"] for line in lines if "message" in line][-1] == "stopped"
+    executions = sum(sum(line["Executions"]) for line in lines if "Executions" in line)
+    assert executions == 2
+
+
+def test_the_command_gives_back_what_does_not_end_within_the_stop_time(deployment: Deployment) -> None:
+    env = in_container(deployment, KARMAN_NODES="")
+    options = ["--queue", "rt", "--namespace", NAMESPACE, "--stop-seconds", "8", "--concurrency", "2"]
+    with process("karman_cli", "worker", NODES, *options, env=env) as worker:
+        url = ready(worker)
+        put_graphs(deployment, "hang")
+        deployment.trigger("hang", number=1)
+        wait_for(lambda: health(url)["in_flight"] == 1)
+        asked = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        _, errors = worker.communicate(timeout=PATIENCE_SECONDS)
+
+    assert worker.returncode == 0, errors
+    assert time.monotonic() - asked < 30  # the lease is longer than that
+    assert len(deployment.take()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "said"),
+    [
+        ([NODES, "tests.runtime.lambda_events"], {"KARMAN_RUNTIME": ""}, "Several modules need one name"),
+        (["tests.runtime.lambda_events"], {}, "There is no node in tests.runtime.lambda_events"),
+        (["tests.runtime.broken_nodes"], {}, "no such thing"),
+        ([NODES], {"KARMAN_TABLE": ""}, "KARMAN_TABLE"),
+    ],
+)
+def test_a_worker_that_cannot_work_says_why(
+    deployment: Deployment, arguments: list[str], more: dict[str, str], said: str
+) -> None:
+    env = {**in_container(deployment), **more}
+    with process("karman_runtime.container", *arguments, env=env) as worker:
+        _, errors = worker.communicate(timeout=PATIENCE_SECONDS)
+    assert worker.returncode == 2
+    assert said in errors
