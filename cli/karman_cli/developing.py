@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sys
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -27,14 +26,12 @@ from karman_cli.logs import log_to_stderr
 from karman_cli.output import note, print_document
 from karman_cli.reloading import reload_forever
 from karman_cli.serving import Address, api
-from karman_core.ports.observer import Observation, RunBegan, RunEnded, StateCommitted
+from karman_core.backends.observers import RunLog
 from karman_runtime.composition import Assembly, assembled
 from karman_runtime.settings import Settings
 from karman_runtime.shutdown import on_signals
 from karman_runtime.sources import Sources
 from karman_runtime.sweeper import sweep_forever
-
-logger = logging.getLogger("karman")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +50,6 @@ class Request:
     port: int | None = None
     server: bool = True
     reload: bool = True
-
-
-class RunLog:
-    """The engine's observer: a log line when a run begins or ends, and when an attempt fails."""
-
-    def observe(self, observation: Observation) -> None:
-        """Write a line, if it is worth one."""
-        match observation:
-            case RunBegan(_, run_id, graph):
-                logger.info("run began", extra={"run_id": run_id, "graph": graph})
-            case RunEnded(_, run_id, status):
-                logger.info("run ended", extra={"run_id": run_id, "status": status})
-            case StateCommitted() if observation.error is not None:
-                logger.warning(
-                    "attempt failed",
-                    extra={
-                        "run_id": observation.run_id,
-                        "state_id": observation.state_id,
-                        "attempt": observation.attempt,
-                        "error": observation.error,
-                    },
-                )
-            case _:
-                pass
 
 
 def serve(request: Request) -> None:
