@@ -3,6 +3,9 @@
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
 BENCH_ARGS ?=
+SEEDS ?= 10000
+FUZZ_ARGS ?= --cases 500 --seed $(shell date +%s)
+CDK_ARGS ?=
 DEV_ARGS ?= examples/document_digest/digest.py
 
 SHELL := bash
@@ -43,6 +46,23 @@ pytest: $(PYTHON_STAMP) $(NODE_STAMP) ## Run all tests; fails if tests/domain le
 	$(BIN)/pytest tests/domain $(PYTEST_ARGS) --cov --cov-report=term --cov-fail-under=100
 	$(BIN)/pytest --ignore=tests/domain $(PYTEST_ARGS) --durations=10
 
+.PHONY: fuzz
+fuzz: $(PYTHON_STAMP) ## Try the API with many more requests than the tests do, other ones each time
+	$(BIN)/python -m tests.api.conformance $(FUZZ_ARGS)
+	KARMAN_FUZZ_EXAMPLES=1000 $(BIN)/pytest tests/api/test_fuzz.py --timeout 3600 $(PYTEST_ARGS)
+
+.PHONY: simulate
+simulate: $(PYTHON_STAMP) ## Try crashes, duplicates and races: SEEDS histories, every crash point, small ones exhaustively
+	$(BIN)/python -m tests.simulation --all --seeds $(SEEDS)
+
+.PHONY: test-aws
+test-aws: $(PYTHON_STAMP) $(NODE_STAMP) ## Deploy to an emulated account with the CDK command line, and test what is deployed
+	$(BIN)/pytest tests/e2e_aws --durations=10
+
+.PHONY: synth
+synth: $(PYTHON_STAMP) $(NODE_STAMP) ## Write the CloudFormation templates to build/cdk.out; needs no network and no account
+	node_modules/.bin/cdk synth --quiet --context examples=true --context bundle=false $(CDK_ARGS)
+
 .PHONY: bench
 bench: $(PYTHON_STAMP) ## Measure throughput, latency and cost per state
 	$(BIN)/python -m bench $(BENCH_ARGS)
@@ -74,8 +94,10 @@ setup: $(PYTHON_STAMP) $(NODE_STAMP) ## Install everything into .venv and node_m
 .PHONY: lock
 lock: $(PYTHON_STAMP) ## Resolve the dependencies again and write the lock files
 	$(COMPILE) --upgrade requirements/bootstrap.in --output-file requirements/bootstrap.txt
-	$(COMPILE) --upgrade pyproject.toml --group dev --extra worker --extra server \
+	$(COMPILE) --upgrade pyproject.toml --group dev --extra worker --extra server --extra deploy \
 		--output-file requirements/dev.txt
+	$(COMPILE) --upgrade --constraint requirements/dev.txt infra/karman_infra/bundles/requirements.in \
+		--output-file infra/karman_infra/bundles/requirements.txt
 	npm update --package-lock-only
 
 .PHONY: clean
