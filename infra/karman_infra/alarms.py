@@ -1,0 +1,168 @@
+"""Alarms: what somebody has to look at. Each says what it means and what to do, in its description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from karman_infra.deployment import FUNCTIONS, Deployment
+from karman_infra.queues import TaskQueue, deployment_key
+
+_FIVE_MINUTES: Final = Duration.minutes(5)
+_STUCK_PERIODS: Final = 3
+
+
+class AlarmTopic(Construct):
+    """Where alarms go, and who is told."""
+
+    def __init__(self, scope: Construct, construct_id: str, deployment: Deployment) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = sns.Topic(
+            self,
+            "Topic",
+            topic_name=deployment.topic_name,
+            display_name=f"Karman, stage {deployment.config.stage}",
+            enforce_ssl=True,
+            master_key=deployment_key(self, deployment),
+        )
+        # The policy above replaces SNS's own, which lets the account's alarms publish.
+        self.topic.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com"))
+        for address in deployment.config.alarms.emails:
+            self.topic.add_subscription(subscriptions.EmailSubscription(address))
+
+
+class _Alarms(Construct):
+    def __init__(self, scope: Construct, construct_id: str, deployment: Deployment) -> None:
+        super().__init__(scope, construct_id)
+        self._deployment = deployment
+        self._action = actions.SnsAction(sns.Topic.from_topic_arn(self, "Topic", deployment.topic_arn))
+
+    def alarm(
+        self,
+        construct_id: str,
+        metric: cloudwatch.Metric,
+        description: str,
+        *,
+        above: float,
+        periods: int = 1,
+    ) -> None:
+        """An alarm that goes off when the metric is above a value, and says so when it is not any more."""
+        alarm = cloudwatch.Alarm(
+            self,
+            construct_id,
+            metric=metric,
+            alarm_description=f"Karman, stage {self._deployment.config.stage}: {description}",
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            threshold=above,
+            evaluation_periods=periods,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(self._action)
+        alarm.add_ok_action(self._action)
+
+
+class ControlPlaneAlarms(_Alarms):
+    """Of the control plane. Of dead letters there is one alarm for all runtimes: their function has been called."""
+
+    def __init__(self, scope: Construct, construct_id: str, deployment: Deployment, api_id: str) -> None:
+        super().__init__(scope, construct_id, deployment)
+        self.alarm(
+            "Api5xx",
+            metric("AWS/ApiGateway", "5xx", {"ApiId": api_id}),
+            "the API answers with errors of its own. Look at the log of the api function.",
+            above=deployment.config.alarms.api_5xx,
+        )
+        for function in FUNCTIONS:
+            self.alarm(
+                f"Errors-{function}",
+                metric("AWS/Lambda", "Errors", {"FunctionName": deployment.function_name(function)}),
+                f"the function {function} failed. Look at its log.",
+                above=0,
+            )
+        self.alarm(
+            "DeadLetters",
+            metric("AWS/Lambda", "Invocations", {"FunctionName": deployment.function_name("dead_letters")}),
+            "messages were delivered too often; each has ended in a record. The log of dead_letters names the runs.",
+            above=0,
+        )
+        self.alarm(
+            "Undelivered",
+            _visible(deployment.undelivered_queue_name),
+            "firings of schedules that nobody could take, for 15 minutes. Look at the logs of cron and dead_letters.",
+            above=0,
+            periods=_STUCK_PERIODS,
+        )
+        for name in ("ReadThrottleEvents", "WriteThrottleEvents"):
+            self.alarm(
+                name,
+                metric("AWS/DynamoDB", name, {"TableName": deployment.table_name}),
+                "the table is throttled. It recovers by itself; if it goes on, one key takes too much of the traffic.",
+                above=0,
+                periods=_STUCK_PERIODS,
+            )
+
+
+class RuntimeAlarms(_Alarms):
+    """Of one runtime's queue."""
+
+    def __init__(self, scope: Construct, construct_id: str, deployment: Deployment, queue: TaskQueue) -> None:
+        super().__init__(scope, construct_id, deployment)
+        self._queue = queue
+        self.alarm(
+            "Age",
+            metric(
+                "AWS/SQS",
+                "ApproximateAgeOfOldestMessage",
+                {"QueueName": deployment.queue_name(queue.name)},
+                statistic="Maximum",
+            ),
+            f"work of {queue.name} waits for too long. More workers are needed, or a message comes again and again.",
+            above=deployment.config.alarms.queue_age_seconds,
+        )
+        self.alarm(
+            "DeadLettersStuck",
+            _visible(deployment.dead_letter_name(queue.name)),
+            f"dead letters of {queue.name} have not been worked off for 15 minutes. Look at the log of dead_letters.",
+            above=0,
+            periods=_STUCK_PERIODS,
+        )
+
+    def of_function(self, name: str) -> None:
+        """Alarms of the function that works on the queue."""
+        for what, meaning in (
+            ("Errors", "ended with an error: time-out, memory, or a fault at its start. Look at its log."),
+            ("Throttles", "was throttled: the account's concurrency is used up, or lower its own maximum."),
+        ):
+            self.alarm(
+                what,
+                metric("AWS/Lambda", what, {"FunctionName": name}),
+                f"the function of {self._queue.name} {meaning}",
+                above=0,
+            )
+
+
+def metric(
+    namespace: str, name: str, dimensions: Mapping[str, str], statistic: str = "Sum"
+) -> cloudwatch.Metric:
+    """A metric of AWS, over five minutes."""
+    return cloudwatch.Metric(
+        namespace=namespace,
+        metric_name=name,
+        dimensions_map=dict(dimensions),
+        statistic=statistic,
+        period=_FIVE_MINUTES,
+    )
+
+
+def _visible(queue_name: str) -> cloudwatch.Metric:
+    return metric(
+        "AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue_name}, statistic="Minimum"
+    )

@@ -1,0 +1,235 @@
+"""Roles may do what their functions call, and nothing beside."""
+
+from typing import Any
+
+import pytest
+
+from tests.infra.templates import Template, actions, allowed, listed
+
+ACCOUNT = "<Region>:<AccountId>"
+TABLE = f"arn:<Partition>:dynamodb:{ACCOUNT}:table/karman-dev"
+ROLES = {
+    "api": "KarmanApiFunctionRole",
+    "cron": "KarmanCronFunctionRole",
+    "dead_letters": "KarmanDeadLettersFunctionRole",
+    "sweeper": "KarmanSweeperFunctionRole",
+}
+FOLLOWING = {
+    "dynamodb:BatchGetItem",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+    "events:PutEvents",
+    "iam:PassRole",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "s3:GetObject",
+    "s3:PutObject",
+    "scheduler:CreateSchedule",
+    "scheduler:DeleteSchedule",
+    "scheduler:UpdateSchedule",
+    "sqs:GetQueueAttributes",
+    "sqs:GetQueueUrl",
+    "sqs:SendMessage",
+}
+RECEIVING = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"}
+MORE = {
+    "api": RECEIVING
+    | {
+        "scheduler:GetSchedule",
+        "scheduler:ListSchedules",
+        "ssm:DeleteParameters",
+        "ssm:GetParameters",
+        "ssm:GetParametersByPath",
+        "ssm:PutParameter",
+    },
+    "cron": set(),
+    "dead_letters": RECEIVING,
+    "sweeper": set(),
+}
+
+
+def all_statements(template: Template) -> list[dict[str, Any]]:
+    documents = [
+        *template.all("AWS::IAM::Policy").values(),
+        *template.all("AWS::IAM::ManagedPolicy").values(),
+    ]
+    return [statement for each in documents for statement in each["PolicyDocument"]["Statement"]]
+
+
+@pytest.mark.parametrize("function", ROLES)
+def test_a_function_may_call_exactly_this(dev: Template, function: str) -> None:
+    assert actions(dev.statements(ROLES[function])) == FOLLOWING | MORE[function]
+
+
+@pytest.mark.parametrize(
+    "stack", ["Karman-dev", "Karman-dev-Examples", "Karman-dev-Elsewhere", "Karman-prod"]
+)
+def test_no_wildcard_in_actions_and_no_managed_policy_of_aws(
+    templates: dict[str, Template], stack: str
+) -> None:
+    template = templates[stack]
+    for action in actions(all_statements(template)):
+        assert "*" not in action, action
+    for name, role in template.all("AWS::IAM::Role").items():
+        if "CustomResourceProvider" not in name:  # CDK's own, which only calls the function
+            assert not any("aws:policy" in str(each) for each in role.get("ManagedPolicyArns", []))
+
+
+@pytest.mark.parametrize("stack", ["Karman-dev", "Karman-prod"])
+def test_everything_is_allowed_only_where_the_call_knows_no_resource(
+    templates: dict[str, Template], stack: str
+) -> None:
+    open_to_all = {
+        action
+        for statement in all_statements(templates[stack])
+        if statement["Effect"] == "Allow" and "*" in listed(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
+
+    assert {each for each in open_to_all if not each.startswith(("ec2:", "xray:"))} <= {
+        "ecr:GetAuthorizationToken",
+        "scheduler:ListSchedules",
+    }
+
+
+def test_lists_of_runs_and_the_sweep_use_their_own_indexes(dev: Template) -> None:
+    indexes = {
+        name: {each for each in allowed(dev.statements(role), "dynamodb:Query") if "/index/" in each}
+        for name, role in ROLES.items()
+    }
+
+    assert indexes == {
+        "api": {f"{TABLE}/index/by_time", f"{TABLE}/index/by_graph"},
+        "cron": set(),
+        "dead_letters": set(),
+        "sweeper": {f"{TABLE}/index/unfinished"},
+    }
+
+
+def test_a_node_function_takes_from_its_own_queue_alone(elsewhere: Template) -> None:
+    statements = elsewhere.statements("FunctionsFunctionRole")
+
+    own = f"arn:<Partition>:sqs:{ACCOUNT}:karman-dev-team--a-functions"
+    for action in RECEIVING:
+        assert allowed(statements, action) == {own}
+
+
+def test_runs_go_on_where_runtimes_share_a_namespace_or_it_is_said(elsewhere: Template) -> None:
+    def targets(role: str) -> set[str]:
+        return {each.rpartition(":")[2] for each in allowed(elsewhere.statements(role), "sqs:SendMessage")}
+
+    assert targets("FunctionsFunctionRole") == {
+        "karman-dev-team--a-functions",
+        "karman-dev-team--a-functions-dlq",
+        "karman-dev-team--a-containers",
+        "karman-dev-team--b-elsewhere",
+    }
+    assert targets("ContainersWorkerTaskRole") == {
+        "karman-dev-team--a-containers",
+        "karman-dev-team--a-containers-dlq",
+        "karman-dev-team--a-functions",
+    }
+
+
+def test_a_worker_is_confined_to_the_items_of_its_namespaces(elsewhere: Template) -> None:
+    statements = [
+        each
+        for each in elsewhere.statements("FunctionsFunctionRole")
+        if any(action.startswith("dynamodb:") for action in listed(each["Action"]))
+    ]
+    by_effect: dict[str, list[dict[str, Any]]] = {"Allow": [], "Deny": []}
+    for statement in statements:
+        by_effect[statement["Effect"]].append(statement["Condition"])
+
+    assert by_effect["Allow"] == [
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team-a#*", "shared#*"]}},
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team-b#nodes"]}},
+    ]
+    assert {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["team-a#keys", "shared#keys"]}} in by_effect[
+        "Deny"
+    ]
+
+
+def test_a_worker_is_confined_to_the_secrets_and_blobs_of_its_namespaces(elsewhere: Template) -> None:
+    statements = elsewhere.statements("FunctionsFunctionRole")
+
+    base = f"arn:<Partition>:ssm:{ACCOUNT}:parameter/karman-dev"
+    assert allowed(statements, "ssm:GetParameters") == {f"{base}/team-a/*", f"{base}/shared/*"}
+    bucket = "arn:<Partition>:s3:::karman-dev-<AccountId>-<Region>"
+    assert allowed(statements, "s3:GetObject") == {f"{bucket}/team-a/*", f"{bucket}/shared/*"}
+    assert not {each for each in actions(statements) if each.startswith("ssm:")} - {"ssm:GetParameters"}
+
+
+def test_workers_elsewhere_get_the_same_as_a_function(elsewhere: Template) -> None:
+    (policy,) = elsewhere.all("AWS::IAM::ManagedPolicy").values()
+    statements = policy["PolicyDocument"]["Statement"]
+
+    assert actions(statements) == (FOLLOWING - {"logs:CreateLogStream", "logs:PutLogEvents"}) | RECEIVING | {
+        "ssm:GetParameters"
+    }
+    keys = [each["Condition"] for each in statements if each["Sid"] == "Items"]
+    assert keys == [{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["lonely#*"]}}]
+
+
+@pytest.mark.parametrize(
+    "stack", ["Karman-dev", "Karman-dev-Examples", "Karman-dev-Elsewhere", "Karman-prod"]
+)
+def test_the_schedulers_role_is_passed_to_the_scheduler_alone(
+    templates: dict[str, Template], stack: str
+) -> None:
+    passing = [
+        statement
+        for statement in all_statements(templates[stack])
+        if "iam:PassRole" in listed(statement["Action"])
+    ]
+
+    assert passing
+    for statement in passing:
+        (role,) = listed(statement["Resource"])
+        assert role.endswith("-scheduler-<Region>")
+        assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+
+
+def test_the_scheduler_acts_for_the_deployments_groups_alone(dev: Template) -> None:
+    role = dev.named("AWS::IAM::Role", "RoleName", "karman-dev-scheduler-<Region>")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+
+    groups = f"arn:<Partition>:scheduler:{ACCOUNT}:schedule-group/karman-dev"
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "aws:SourceAccount": "<AccountId>",
+            "aws:SourceArn": [f"{groups}-timers", f"{groups}-cron"],
+        }
+    }
+    statements = dev.statements("KarmanCronRole")
+    assert allowed(statements, "lambda:InvokeFunction") == {
+        f"arn:<Partition>:lambda:{ACCOUNT}:function:karman-dev-cron"
+    }
+    assert actions(statements) == {"lambda:InvokeFunction", "sqs:SendMessage"}
+
+
+def test_the_key_is_used_by_its_alias(prod: Template, dev: Template) -> None:
+    uses = [
+        each for each in all_statements(prod) if any("kms:" in action for action in listed(each["Action"]))
+    ]
+
+    own = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/karman-prod"}}
+    assert [
+        each for each in uses if each["Resource"].endswith(":key/*") and each.get("Condition") != own
+    ] == []
+    assert not [
+        each for each in all_statements(dev) if any("kms:" in action for action in listed(each["Action"]))
+    ]
+
+
+def test_queues_are_made_at_run_time_only_if_that_is_configured(dev: Template, prod: Template) -> None:
+    assert not allowed(dev.statements(ROLES["api"]), "sqs:CreateQueue")
+    assert allowed(prod.statements(ROLES["api"]), "sqs:CreateQueue") == {
+        f"arn:<Partition>:sqs:{ACCOUNT}:karman-prod-*",
+        f"arn:<Partition>:sqs:{ACCOUNT}:karman-prod_*",
+    }

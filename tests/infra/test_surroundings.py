@@ -1,0 +1,172 @@
+"""The API, schedules, alarms, dashboard, containers: what of them others rely on."""
+
+import json
+import re
+
+import pytest
+
+from karman_functions.settings import load_settings
+from karman_infra.observability import QUERIES
+from tests.infra.templates import Template, rendered
+
+
+def test_the_api_is_throttled_and_logged(dev: Template) -> None:
+    stage = dev.only("AWS::ApiGatewayV2::Stage")
+
+    assert stage["StageName"] == "$default"
+    assert stage["DefaultRouteSettings"] == {"ThrottlingBurstLimit": 400, "ThrottlingRateLimit": 200}
+    fields = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"requestId", "sourceIp", "status", "path"} <= set(fields)
+    assert not [each for each in fields.values() if "header" in each.lower()]  # keys are in headers
+    group = dev.named("AWS::Logs::LogGroup", "LogGroupName", "/aws/vendedlogs/apigateway/karman-dev")
+    assert group["RetentionInDays"] == 30
+
+
+def test_one_route_takes_all(dev: Template) -> None:
+    (route,) = dev.all("AWS::ApiGatewayV2::Route").values()
+    (integration,) = dev.all("AWS::ApiGatewayV2::Integration").values()
+
+    assert route["RouteKey"] == "ANY /{proxy+}"
+    assert route["AuthorizationType"] == "NONE"
+    assert integration["PayloadFormatVersion"] == "2.0"
+
+
+def test_iam_is_asked_first_where_that_is_configured(prod: Template) -> None:
+    (route,) = prod.all("AWS::ApiGatewayV2::Route").values()
+
+    assert route["AuthorizationType"] == "AWS_IAM"
+    (caller,) = load_settings(prod.variables("karman-prod-api")).iam_callers
+    assert (caller.namespace, caller.scopes) == ("team-a", ("trigger",))
+
+
+def test_a_domain_of_ones_own_is_the_only_way_in(prod: Template) -> None:
+    (domain,) = prod.all("AWS::ApiGatewayV2::DomainName").values()
+
+    assert domain["DomainName"] == "karman.example.com"
+    assert domain["DomainNameConfigurations"][0]["SecurityPolicy"] == "TLS_1_2"
+    assert prod.only("AWS::ApiGatewayV2::Api")["DisableExecuteApiEndpoint"] is True
+    urls = [each["Value"] for name, each in prod.raw["Outputs"].items() if "ApiUrl" in name]
+    assert urls == ["https://karman.example.com"]
+
+
+def test_a_firing_that_fails_is_tried_again_then_kept(dev: Template) -> None:
+    by_function = {
+        rendered(each["FunctionName"]): each for each in dev.all("AWS::Lambda::EventInvokeConfig").values()
+    }
+    (cron,) = [each for name, each in by_function.items() if "Cron" in name]
+
+    assert cron["MaximumRetryAttempts"] == 2
+    assert "Undelivered" in cron["DestinationConfig"]["OnFailure"]["Destination"]
+
+
+def test_the_sweeper_is_called_hourly_and_not_twice(dev: Template) -> None:
+    schedule = dev.only("AWS::Scheduler::Schedule")
+
+    assert schedule["ScheduleExpression"] == "rate(1 hour)"
+    assert schedule["Target"]["Arn"].endswith(":function:karman-dev-sweeper")
+    assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+
+
+def test_alarms_go_to_the_addressees(prod: Template, dev: Template) -> None:
+    subscription = prod.only("AWS::SNS::Subscription")
+
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.com")
+    for template, stage in ((dev, "dev"), (prod, "prod")):
+        alarms = [
+            each
+            for each in template.all("AWS::CloudWatch::Alarm").values()
+            if "scaling" not in each["AlarmDescription"]
+        ]
+        assert alarms
+        for alarm in alarms:
+            (topic,) = alarm["AlarmActions"]
+            assert topic.endswith(f":karman-{stage}-alarms")
+            assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_what_is_watched(dev: Template, examples: Template) -> None:
+    def watched(template: Template) -> set[tuple[str, str]]:
+        return {
+            (each["MetricName"], str(each["Dimensions"][0]["Value"]))
+            for each in template.all("AWS::CloudWatch::Alarm").values()
+        }
+
+    of_the_control_plane = {(name, re.sub("<.*>", "api", of)) for name, of in watched(dev)}
+    assert of_the_control_plane == {
+        ("5xx", "api"),
+        ("Errors", "karman-dev-api"),
+        ("Errors", "karman-dev-cron"),
+        ("Errors", "karman-dev-dead_letters"),
+        ("Errors", "karman-dev-sweeper"),
+        ("Invocations", "karman-dev-dead_letters"),
+        ("ApproximateNumberOfMessagesVisible", "karman-dev-undelivered"),
+        ("ReadThrottleEvents", "karman-dev"),
+        ("WriteThrottleEvents", "karman-dev"),
+    }
+    assert {each for each in watched(examples) if "digest" in each[1]} == {
+        ("ApproximateAgeOfOldestMessage", "karman-dev-default-digest"),
+        ("ApproximateNumberOfMessagesVisible", "karman-dev-default-digest-dlq"),
+        ("Errors", "karman-dev-default-digest"),
+        ("Throttles", "karman-dev-default-digest"),
+    }
+
+
+def test_the_dashboard_shows_the_five(dev: Template) -> None:
+    body = json.loads(dev.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
+    titles = " ".join(widget["properties"]["title"] for widget in body["widgets"])
+
+    for word in ("Runs", "latency", "errors", "Messages", "Dollars"):
+        assert word in titles
+    for widget in body["widgets"]:
+        assert widget["properties"]["metrics"]
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_queries_are_saved(dev: Template, name: str) -> None:
+    query = dev.named("AWS::Logs::QueryDefinition", "Name", f"karman-dev/{name}")
+
+    assert "|" in query["QueryString"]
+
+
+def test_containers_are_confined(elsewhere: Template) -> None:
+    task = elsewhere.only("AWS::ECS::TaskDefinition")
+    (container,) = task["ContainerDefinitions"]
+
+    assert task["RuntimePlatform"] == {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"}
+    assert container["ReadonlyRootFilesystem"] is True
+    assert [each["ContainerPath"] for each in container["MountPoints"]] == ["/tmp"]
+    assert "Privileged" not in container
+    for group in elsewhere.all("AWS::EC2::SecurityGroup").values():
+        assert "SecurityGroupIngress" not in group
+
+
+def test_containers_scale_from_none_and_to_none(elsewhere: Template) -> None:
+    target = elsewhere.only("AWS::ApplicationAutoScaling::ScalableTarget")
+    policies = elsewhere.all("AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    alarms = elsewhere.all("AWS::CloudWatch::Alarm").values()
+    thresholds = {each["Threshold"] for each in alarms if "scaling" in each["AlarmDescription"]}
+    (threshold,) = thresholds
+
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 3)
+    assert elsewhere.only("AWS::ECS::Service")["DesiredCount"] == 0
+    workers = {}
+    for policy in policies:
+        configuration = policy["StepScalingPolicyConfiguration"]
+        assert configuration["AdjustmentType"] == "ExactCapacity"
+        for step in configuration["StepAdjustments"]:
+            lower = threshold + step.get("MetricIntervalLowerBound", float("-inf"))
+            upper = threshold + step.get("MetricIntervalUpperBound", float("inf"))
+            for backlog in (0, 1, 100, 101, 200, 201, 5_000):
+                if lower < backlog < upper:
+                    workers[backlog] = step["ScalingAdjustment"]
+    assert workers == {0: 0, 1: 1, 100: 1, 101: 2, 200: 2, 201: 3, 5_000: 3}
+
+
+def test_containers_without_a_network_get_one_that_costs_nothing(elsewhere: Template, prod: Template) -> None:
+    assert not elsewhere.all("AWS::EC2::NatGateway")
+    network = elsewhere.only("AWS::ECS::Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == "ENABLED"
+    assert not prod.all("AWS::EC2::VPC")
+    network = prod.only("AWS::ECS::Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == "DISABLED"
+    assert network["Subnets"] == ["subnet-0a1b2c3d", "subnet-1a1b2c3d"]
