@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
+TESTS ?= quick
 BENCH_ARGS ?=
 SEEDS ?= 10000
 FUZZ_ARGS ?= --cases 500 --seed $(shell date +%s)
@@ -34,17 +35,20 @@ demo: $(PYTHON_STAMP) ## Run the example graph on the embedded backend, on this 
 dev: $(PYTHON_STAMP) ## Start API, cron and workers in one process, reloading on change
 	$(BIN)/karman dev $(DEV_ARGS)
 
+# What is marked slow has its place in CI, which runs all; without it the suite takes less than five minutes.
+SELECTION = $(if $(filter all,$(TESTS)),,-m "not slow")
+
 .PHONY: test
-test: lint types contracts pytest ## Lint, types, import contracts, then all tests
+test: lint types contracts pytest ## Lint, types, import contracts, then the tests; with TESTS=all the slow ones too
 
 .PHONY: check
 check: format-check test ## What a change must pass: format, lint, types, contracts, tests
 
 .PHONY: pytest
-pytest: $(PYTHON_STAMP) $(NODE_STAMP) ## Run all tests; fails if tests/domain leaves a branch of the domain out
+pytest: $(PYTHON_STAMP) $(NODE_STAMP) ## Run the tests; fails if tests/domain leaves a branch of the domain out
 	@mkdir -p build
 	$(BIN)/pytest tests/domain $(PYTEST_ARGS) --cov --cov-report=term --cov-fail-under=100
-	$(BIN)/pytest --ignore=tests/domain $(PYTEST_ARGS) --durations=10
+	$(BIN)/pytest --ignore=tests/domain $(PYTEST_ARGS) $(SELECTION) --durations=10
 
 .PHONY: fuzz
 fuzz: $(PYTHON_STAMP) ## Try the API with many more requests than the tests do, other ones each time

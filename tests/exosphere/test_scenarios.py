@@ -7,6 +7,8 @@ import pytest
 
 from tests.exosphere.sdk import Exosphere, node
 
+pytestmark = pytest.mark.slow  # another interpreter, and processes that poll
+
 FAST = {"max_retries": 2, "strategy": "FIXED", "backoff_factor": 50}
 NEVER = {"max_retries": 0}
 both_strategies = pytest.mark.parametrize("strategy", ["ALL_SUCCESS", "ALL_DONE"])

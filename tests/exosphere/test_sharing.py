@@ -8,6 +8,8 @@ import pytest
 
 from tests.exosphere.sdk import Exosphere, node, server, wait_for
 
+pytestmark = pytest.mark.slow  # another interpreter, and processes that poll
+
 
 def fan_of(width: int) -> list[dict[str, Any]]:
     return [
@@ -63,7 +65,6 @@ def test_a_server_killed_amid_a_fanout_goes_on(python: Path, tmp_path: Path) -> 
             assert user.ended(run_id)["success_count"] == 62
 
 
-@pytest.mark.slow
 def test_a_fanout_of_a_thousand_is_united(python: Path, url: str) -> None:
     user = Exosphere(python, url, "wide")
     with user.runtime("Fan", "Echo", batch=100, workers=32):
@@ -74,7 +75,6 @@ def test_a_fanout_of_a_thousand_is_united(python: Path, url: str) -> None:
     assert (drawn["node_count"], drawn["edge_count"]) == (1_002, 1_001)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_graph_is_triggered_each_minute(python: Path, url: str) -> None:
     user = Exosphere(python, url, "cron")
