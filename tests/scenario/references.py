@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import unwrap
 from typing import Any
 
 from karman_core.domain.definition import NodeInstance
@@ -269,7 +270,7 @@ async def run_through(
     drive = work or w.drive
     for step in reference.steps:
         await w.work()
-        if step is _retry:
+        if unwrap(step) is _retry:
             await drive()
         await step(w, run_id)
     await drive()

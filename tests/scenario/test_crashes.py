@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ async def survive(w: World, reference: Reference) -> str:
 
 
 def _stubborn(step: Any) -> Any:
+    @wraps(step)
     async def again(w: World, run_id: str) -> None:
         while True:
             try:
