@@ -76,8 +76,8 @@ class Connection:
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """`karman dev` on a database in the folder; its URL."""
-    karman = Path(sys.executable).with_name("karman")
-    command = [karman, "dev", "bench.api_load_graphs", "--port", "0", "--db", folder / "bench.db", "--json"]
+    karman, database = Path(sys.executable).with_name("karman"), folder / "bench.db"
+    command = [str(karman), "dev", "bench.api_load_graphs", "--port", "0", "--db", str(database), "--json"]
     environment = {**os.environ, "KARMAN_API_KEY": KEY, "KARMAN_LOG_LEVEL": "error", "PYTHONPATH": str(_ROOT)}
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
     try:
