@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -97,6 +98,8 @@ class _Development:
             stopping.set()
 
         async with self._api(stopping) as address, self._workers(code) as workers:
+            # What is there by now stays: collections need not go through it, which would take tens of milliseconds.
+            gc.freeze()
             with on_signals(stop):
                 self._say_ready(address, code)
                 with contextlib.redirect_stdout(sys.stderr):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from karman_functions.api import Application
     from karman_functions.api.context import Services
 
-AT_ONCE = 4
+AT_ONCE = 8
 
 
 class Turns:
