@@ -9,11 +9,16 @@ import typer
 
 from karman_cli.commands import graph, keys, profiles, triggers
 from karman_cli.commands.apply import apply
+from karman_cli.commands.audit import audit
 from karman_cli.commands.cancel import cancel
+from karman_cli.commands.deploy import deploy, destroy
 from karman_cli.commands.dev import dev
+from karman_cli.commands.doctor import doctor
 from karman_cli.commands.login import login, logout
 from karman_cli.commands.logs import logs
 from karman_cli.commands.pause import pause
+from karman_cli.commands.purge import purge
+from karman_cli.commands.redrive import redrive
 from karman_cli.commands.rerun import rerun
 from karman_cli.commands.resume import resume
 from karman_cli.commands.retry import retry
@@ -21,6 +26,7 @@ from karman_cli.commands.run import run
 from karman_cli.commands.runs import runs
 from karman_cli.commands.show import show
 from karman_cli.commands.signal import signal
+from karman_cli.commands.skip import skip
 from karman_cli.commands.stats import stats
 from karman_cli.commands.trigger import trigger
 from karman_cli.commands.version import version
@@ -37,8 +43,9 @@ app = typer.Typer(
 
 Command: TypeAlias = Callable[..., int | None]
 
-HERE: tuple[Command, ...] = (run, dev, worker, login, logout, version)
-OPERATING = (apply, trigger, runs, show, logs, stats, signal, cancel, pause, resume, retry, rerun)
+HERE: tuple[Command, ...] = (run, dev, worker, deploy, destroy, login, logout, version)
+RUNS = (trigger, runs, show, logs, stats, signal, cancel, pause, resume, retry, rerun, skip, redrive, purge)
+OPERATING: tuple[Command, ...] = (apply, *RUNS, audit, doctor)
 GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "triggers": (
         "Cron triggers of graphs; lists them without a command.",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from karman_core.engine.listing import RunFilter
     from karman_core.engine.views import Refusal, RunView
 
-DONE = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "retried"}
+DONE = {"cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "retried", "purge": "purged"}
 
 Operation = Callable[["Connection", str], Awaitable["RunView"]]
 
@@ -26,12 +26,15 @@ def operate(session: Session, selection: Selection, action: str, one: Operation)
     """Do it, with one run as `one` says, or with many. Raises BadParameter."""
     run_id = selection.one()
     if run_id is None:
-        wanted = run_filter(
-            selection.graph, selection.status, selection.since, selection.until, selection.tag
-        )
-        return session.run(lambda connection: _operate_all(connection, session, selection, action, wanted))
+        return operate_all(session, selection, action)
     print_run(session.run(lambda connection: one(connection, run_id)), as_json=session.as_json)
     return ExitCode.OK
+
+
+def operate_all(session: Session, selection: Selection, action: str) -> ExitCode:
+    """Do it with all runs that pass the filters, after asking. Raises BadParameter."""
+    wanted = run_filter(selection.graph, selection.status, selection.since, selection.until, selection.tag)
+    return session.run(lambda connection: _operate_all(connection, session, selection, action, wanted))
 
 
 async def _operate_all(

@@ -91,6 +91,8 @@ def _notes(state: StateView) -> str:
         notes.append(f"{len(state.attempts)} attempts")
     if state.width is not None:
         notes.append(f"{state.width:,} branches")
+    if state.skipped_by:
+        notes.append(f"skipped by {state.skipped_by}")
     if state.awaiting:
         notes.append(f"waits for '{state.awaiting}'")
     if state.due_ms is not None:

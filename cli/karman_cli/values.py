@@ -51,6 +51,14 @@ def json_or_text(text: str) -> JSON:
         return text
 
 
+def json_object(text: str, option: str) -> dict[str, JSON]:
+    """What the text says as a JSON object. Raises BadParameter."""
+    value = json_or_text(text)
+    if not isinstance(value, dict):
+        raise BadParameter(f"{option} takes a JSON object, not {text[:100]!r}")
+    return value
+
+
 def json_values(arguments: Sequence[str] | None, option: str) -> dict[str, JSON]:
     """`key=value` arguments by key, values as JSON where they are. Raises BadParameter."""
     return {key: json_or_text(value) for key, value in pairs(arguments, option).items()}

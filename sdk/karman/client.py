@@ -11,6 +11,7 @@ from karman._internal.http.runtime import Runtime
 from karman._internal.http.signing import SigV4Auth
 from karman_core.domain.statistics import Durations
 from karman_core.engine.access import IssuedKey, KeyView, Scope
+from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.summaries import FailureCount, NamespaceView, RunProgress, Statistics
 from karman_core.engine.views import (
     AttemptView,
@@ -18,6 +19,7 @@ from karman_core.engine.views import (
     GraphView,
     GroupView,
     LeaseView,
+    PurgeView,
     Refusal,
     Registration,
     Released,
@@ -33,6 +35,7 @@ __all__ = [
     "ApiKeyAuth",
     "AsyncClient",
     "AttemptView",
+    "AuditEntry",
     "Backoff",
     "BulkView",
     "Checked",
@@ -49,6 +52,7 @@ __all__ = [
     "LeaseView",
     "NamespaceView",
     "Page",
+    "PurgeView",
     "Refusal",
     "Registration",
     "Released",

@@ -51,6 +51,9 @@ CALLS = (
     Call("list_states", "GET", "/runs/{run}/states", "read"),
     Call("get_state", "GET", "/runs/{run}/states/{run}--0", "read"),
     Call("retry_state", "POST", "/runs/{failed}/states/{failed}--0/retry", "trigger"),
+    Call("skip_state", "POST", "/runs/{failed}/states/{failed}--0/skip", "trigger", body={"outputs": {}}),
+    Call("redrive_run", "POST", "/runs/{run}/redrive", "trigger"),
+    Call("purge_run", "DELETE", "/runs/{failed}", "admin"),
     Call("list_groups", "GET", "/runs/{fan}/groups", "read"),
     Call("get_group", "GET", "/runs/{fan}/groups/{fan}--0", "read"),
     Call("read_store", "GET", "/runs/{run}/store", "read", also="worker"),
@@ -73,6 +76,7 @@ CALLS = (
     Call("issue_key", "POST", "/keys", "admin", 201, {"name": "k", "scopes": ["read"]}),
     Call("revoke_key", "DELETE", "/keys/{key}", "admin", 204),
     Call("rotate_key", "POST", "/keys/{key}/rotate", "admin"),
+    Call("list_audit", "GET", "/audit", "admin"),
 )
 
 

@@ -80,3 +80,44 @@ async def test_a_lease_is_given_back(karman: AsyncClient, there: World) -> None:
     (work,) = await karman.poll(["a"], wait_seconds=5)
     await karman.cancel(there.run)
     assert (await karman.heartbeat(work.state_id, work.lease)).cancelled
+
+
+async def test_a_state_is_skipped(karman: AsyncClient, there: World) -> None:
+    state = await karman.skip(there.failed, f"{there.failed}--0", {"x": 1})
+    assert (state.status, state.outputs, state.skipped_by) == ("SUCCEEDED", ({"x": 1},), "key:admin")
+    assert await karman.skip(there.failed, f"{there.failed}--0", [{"x": 1}]) == state
+    with pytest.raises(Conflict):
+        await karman.skip(there.failed, f"{there.failed}--0", None)
+    with pytest.raises(InvalidInput, match="does not follow"):
+        await karman.skip(there.run, there.state, None, next_node="nobody")
+    assert (await karman.skip(there.run, there.state, [])).outputs == ()
+    with pytest.raises(InvalidInput):
+        await karman.skip(there.fan, f"{there.fan}-0.1-0", {"x": float("nan")})
+
+
+async def test_a_run_is_redriven(karman: AsyncClient, there: World) -> None:
+    assert await karman.redrive(there.fan) == 2
+    with pytest.raises(Conflict):
+        await karman.redrive(there.failed)
+
+
+async def test_a_run_is_purged(karman: AsyncClient, there: World) -> None:
+    done = await karman.purge(there.failed)
+    assert (done.run_id, done.complete, await karman.purge(there.failed)) == (there.failed, True, done)
+    with pytest.raises(NotFound):
+        await karman.run(there.failed)
+    with pytest.raises(Conflict):
+        await karman.purge(there.run)
+    assert (await karman.bulk("purge", status="RUNNING", graph="g")).refused[0].code == "conflict"
+
+
+async def test_the_audit_log(karman: AsyncClient, there: World) -> None:
+    since = datetime.now(UTC)
+    await karman.pause(there.run)
+    await karman.resume(there.run)
+    found = [entry async for entry in karman.audit(since=since, run_id=there.run, page_size=1)]
+    assert [(entry.action, entry.by, entry.result) for entry in found] == [
+        ("resume", "key:admin", "done"),
+        ("pause", "key:admin", "done"),
+    ]
+    assert [entry async for entry in karman.audit(until=since, run_id=there.run)] == []

@@ -40,6 +40,10 @@ def control_calls(client: Client) -> list[Callable[[], object]]:
     return [
         lambda: client.retry_state("x", "x"),
         lambda: client.rerun("x", "x"),
+        lambda: client.skip("x", "x", None),
+        lambda: client.redrive("x"),
+        lambda: client.purge("x"),
+        lambda: list(client.audit()),
         lambda: client.bulk("cancel"),
         lambda: client.state("x", "x"),
         lambda: list(client.groups("x")),

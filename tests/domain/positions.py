@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from karman_core.domain.branches import Branch
@@ -74,7 +76,8 @@ def positions(draw: st.DrawFn, extra_frames: int = 0) -> Position:
 def commands(draw: st.DrawFn) -> Command:
     """Any command, with the arguments that its kind needs and others."""
     kind = draw(st.sampled_from(CommandKind))
-    needed = {name: draw(numbers if of is int else names) for name, of in ARGUMENTS.get(kind, {}).items()}
+    values: dict[type, st.SearchStrategy[Any]] = {int: numbers, str: names, dict: objects}
+    needed = {name: draw(values[of]) for name, of in ARGUMENTS.get(kind, {}).items()}
     arguments = {**draw(objects), **needed}
     return Command(kind, draw(names), draw(names), arguments, draw(st.none() | positions()))
 

@@ -54,7 +54,7 @@ def call(deployment: Deployment, *letters: Incoming, **attached: str) -> list[st
 
 def archived(deployment: Deployment, one: Incoming, **attached: str) -> Any:
     name = archive_name(Letter.of(sqs_record(deployment.dead_letter_queue, one, **attached)))
-    return json.loads(deployment.run(deployment.backend.blobs.get(name)))
+    return json.loads(deployment.run(deployment.backend.archive.get(name)))
 
 
 def test_a_run_whose_message_died_ends(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +153,7 @@ def test_one_that_cannot_be_settled_stays_and_harms_no_other(
     run_id = deployment.trigger("g")
     (dead,) = deployment.take()
     call(deployment)
-    blobs = composition.process().backend.blobs
+    blobs = composition.process().backend.archive
 
     async def unavailable(*_: Any) -> None:
         raise Unavailable("no answer")

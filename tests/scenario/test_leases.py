@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from karman_core.domain.definition import RegisteredNode
 from karman_core.domain.errors import Conflict, NotFound
 from karman_core.domain.outcome import Effects, Errored, Outcome, Pruned, Requeued, StoreIncrement, Succeeded
 from karman_core.engine.views import RunView, Work
@@ -202,3 +203,46 @@ async def test_a_worker_is_told_the_trace_of_the_run() -> None:
         await w.engine.trigger(NS, "g", trace_parent=trace)
         (work,) = await w.api().poll(NS, ["a"])
         assert work.trace_parent == trace
+
+
+@pytest.mark.parametrize("of_graph", [False, True])
+async def test_a_worker_that_does_not_mind_the_time_limit_is_not_waited_for(*, of_graph: bool) -> None:
+    async with world(SCRIPTS) as w:
+        policy = {"max_retries": 1, "strategy": "FIXED", "backoff_factor": 1000}
+        limit: dict[str, Any] = {"timeout_seconds": 30} if of_graph else {}
+        await w.define(node("a", retry_policy=policy, **limit))
+        registered = RegisteredNode(name="a", runtime="rt", timeout_seconds=None if of_graph else 30)
+        await w.engine.register_nodes(NS, [registered])
+        run_id = await begin(w)
+        for attempt in (1, 2):
+            api = w.api()
+            [work] = await api.poll(NS, ["a"], lease_seconds=LEASE_SECONDS)
+            assert (work.attempt, work.timeout_seconds) == (attempt, 30)
+            w.clock.advance(35)
+            assert not (await api.heartbeat(NS, work.state_id, work.lease)).cancelled
+            w.clock.advance(6)
+            assert (await api.heartbeat(NS, work.state_id, work.lease)).cancelled
+            with pytest.raises(Conflict):
+                await api.report(NS, work.state_id, gave(), lease=work.lease)
+            with pytest.raises(Conflict):
+                await api.heartbeat(NS, work.state_id, work.lease)
+            w.clock.advance(2)
+        run = await view(w, run_id)
+        assert (run.status, run.error) == (
+            "FAILED",
+            "a: timeout: The node did not end within its timeout of 30 s.",
+        )
+
+
+async def test_a_run_s_time_limit_ends_what_is_leased() -> None:
+    async with world(SCRIPTS) as w:
+        await w.define(node("a"))
+        run_id = await w.start(timeout_ms=30_000)
+        api = w.api()
+        [work] = await api.poll(NS, ["a"], lease_seconds=LEASE_SECONDS)
+        w.clock.advance(31)
+        assert (await api.heartbeat(NS, work.state_id, work.lease)).cancelled
+        await api.poll(NS, ["a"], lease_seconds=LEASE_SECONDS)
+        assert (await view(w, run_id)).status == "TIMED_OUT"
+        with pytest.raises(Conflict):
+            await api.report(NS, work.state_id, gave(), lease=work.lease)

@@ -250,3 +250,14 @@ async def test_nodes_with_schemas_that_are_none_are_not_registered() -> None:
             await w.engine.register_nodes("ns", [wrong, large])
         assert [problem.code for problem in refused.value.problems] == ["invalid_schema", "schema_too_large"]
         assert await w.engine.list_nodes("ns") == []
+
+
+async def test_a_trigger_s_time_limit_is_its_runs() -> None:
+    async with world({"a": lambda _: Awaiting("never")}) as w:
+        value = {"expression": "0 * * * *", "timeout_seconds": 90}
+        await w.define(node("a"), triggers=[{"name": "hourly", "value": value}], timeout_seconds=10**6)
+        started = await w.engine.fire(SCHEDULE, START_MS)
+        assert started is not None
+        await w.drive()
+        run = await w.view(started.run_id)
+        assert (run.status, run.deadline_ms - run.starts_ms) == ("TIMED_OUT", 90_000)

@@ -12,9 +12,18 @@ from karman_core.domain.errors import Problem
 if TYPE_CHECKING:
     from karman.client import Firings
     from karman_core.engine.access import IssuedKey, KeyView, Scope
+    from karman_core.engine.auditing import AuditEntry
     from karman_core.engine.listing import RunFilter
     from karman_core.engine.summaries import Statistics
-    from karman_core.engine.views import BulkView, GraphView, GroupView, RunView, Started, StateView
+    from karman_core.engine.views import (
+        BulkView,
+        GraphView,
+        GroupView,
+        PurgeView,
+        RunView,
+        Started,
+        StateView,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,26 @@ class Connection(Protocol):
         """Run one failed state of a FAILED run again."""
         ...
 
+    async def skip(
+        self, run_id: str, state_id: str, outputs: Sequence[Mapping[str, JSON]] | None, next_node: str | None
+    ) -> StateView:
+        """Give a state its outputs instead of its node."""
+        ...
+
+    async def redrive(self, run_id: str) -> int:
+        """Send again all that a run waits for; how many messages were sent."""
+        ...
+
+    async def purge(self, run_id: str) -> PurgeView:
+        """Delete a run that has ended."""
+        ...
+
+    def audit(
+        self, since_ms: int | None, until_ms: int | None, run_id: str | None, limit: int
+    ) -> AsyncIterator[AuditEntry]:
+        """Who changed what, newest first, at most so many."""
+        ...
+
     async def rerun(
         self, run_id: str, start: str, inputs: Mapping[str, JSON] | None, idempotency_key: str | None
     ) -> Started:
@@ -123,7 +152,7 @@ class Connection(Protocol):
         ...
 
     def bulk(self, action: str, wanted: RunFilter, *, dry_run: bool) -> AsyncIterator[BulkView]:
-        """Do the same with all runs that pass, a page at a time; `action` is cancel, pause, resume or retry."""
+        """Do the same with all runs that pass, a page at a time; `action` is cancel, pause, resume, retry or purge."""
         ...
 
     def groups(self, run_id: str) -> AsyncIterator[GroupView]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,21 @@ from karman_cli.connections.connection import Place, RunRequest
 from karman_cli.registering import root_schema, secrets_missing
 from karman_core.domain.cron import next_firing
 from karman_core.domain.definition import JSON, GraphDefinition
-from karman_core.domain.errors import Conflict, NotFound, Problem
+from karman_core.domain.errors import NotFound, Problem
 from karman_core.engine.access import AccessKeys, IssuedKey, KeyView, Scope
+from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.operations import Action
 from karman_core.engine.summaries import Statistics
-from karman_core.engine.views import BulkView, GraphView, GroupView, RunView, Started, StateView
+from karman_core.engine.views import (
+    BulkView,
+    GraphView,
+    GroupView,
+    PurgeView,
+    RunView,
+    Started,
+    StateView,
+)
 
 if TYPE_CHECKING:
     from karman_core.ports.timers import Schedule
@@ -36,12 +46,18 @@ class EngineConnection:
         self._assembly = assembly
         self._engine = assembly.engine
         self._place = place
+        self._operator = assembly.engine.operator(f"local:{_user()}")
         self._namespace = place.namespace
         self._access = AccessKeys(assembly.backend.table, assembly.clock, assembly.entropy)
 
     @property
     def place(self) -> Place:
         return self._place
+
+    @property
+    def assembly(self) -> Assembly:
+        """The engine and its backend, for what looks behind them."""
+        return self._assembly
 
     async def graph(self, name: str, version: int | None = None) -> GraphView:
         return await self._engine.get_graph(self._namespace, name, version)
@@ -50,7 +66,7 @@ class EngineConnection:
         return await self._engine.check_graph(self._namespace, definition)
 
     async def put_graph(self, definition: GraphDefinition, secrets: Mapping[str, str]) -> GraphView:
-        return await self._engine.put_graph(self._namespace, definition, secrets=secrets or None)
+        return await self._operator.put_graph(self._namespace, definition, secrets=secrets or None)
 
     async def secrets_missing(self, definition: GraphDefinition, given: Mapping[str, str]) -> list[str]:
         return await secrets_missing(self._assembly, self._namespace, definition, given)
@@ -116,31 +132,67 @@ class EngineConnection:
                 return
 
     async def cancel(self, run_id: str) -> RunView:
-        return await self._engine.cancel(self._namespace, run_id)
+        return await self._operator.cancel(self._namespace, run_id)
 
     async def pause(self, run_id: str) -> RunView:
-        return await self._engine.pause(self._namespace, run_id)
+        return await self._operator.pause(self._namespace, run_id)
 
     async def resume(self, run_id: str) -> RunView:
-        return await self._engine.resume(self._namespace, run_id)
+        return await self._operator.resume(self._namespace, run_id)
 
     async def retry(self, run_id: str) -> RunView:
-        return await self._engine.retry(self._namespace, run_id)
+        return await self._operator.retry(self._namespace, run_id)
 
     async def retry_state(self, run_id: str, state_id: str) -> RunView:
-        return await self._engine.operations.retry_state(self._namespace, run_id, state_id)
+        return await self._operator.retry_state(self._namespace, run_id, state_id)
+
+    async def skip(
+        self, run_id: str, state_id: str, outputs: Sequence[Mapping[str, JSON]] | None, next_node: str | None
+    ) -> StateView:
+        return await self._operator.skip(self._namespace, run_id, state_id, outputs, chosen=next_node)
+
+    async def redrive(self, run_id: str) -> int:
+        sent, cursor = 0, None
+        while True:
+            done = await self._operator.redrive(self._namespace, run_id, cursor=cursor)
+            sent, cursor = sent + done.sent, done.cursor
+            if cursor is None:
+                return sent
+
+    async def purge(self, run_id: str) -> PurgeView:
+        return await self._operator.purge(self._namespace, run_id)
+
+    async def audit(
+        self, since_ms: int | None, until_ms: int | None, run_id: str | None, limit: int
+    ) -> AsyncIterator[AuditEntry]:
+        cursor = None
+        while limit > 0:
+            page = await self._engine.audit.page(
+                self._namespace,
+                since_ms=since_ms,
+                until_ms=until_ms,
+                run_id=run_id,
+                limit=min(limit, PAGE),
+                cursor=cursor,
+            )
+            for entry in page.entries:
+                yield entry
+            limit -= len(page.entries)
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     async def rerun(
         self, run_id: str, start: str, inputs: Mapping[str, JSON] | None, idempotency_key: str | None
     ) -> Started:
-        return await self._engine.operations.rerun(
+        return await self._operator.rerun(
             self._namespace, run_id, start, inputs=inputs, idempotency_key=idempotency_key
         )
 
     async def bulk(self, action: str, wanted: RunFilter, *, dry_run: bool) -> AsyncIterator[BulkView]:
         cursor = None
         while True:
-            page = await self._engine.operations.bulk(
+            page = await self._operator.bulk(
                 self._namespace, Action(action), wanted, limit=PAGE, cursor=cursor, dry_run=dry_run
             )
             yield page
@@ -159,7 +211,7 @@ class EngineConnection:
                 return
 
     async def signal(self, run_id: str, name: str, payload: JSON) -> None:
-        await self._engine.signal(self._namespace, run_id, name, payload)
+        await self._operator.signal(self._namespace, run_id, name, payload)
 
     async def triggers(self, graph: str | None) -> list[Firings]:
         now_ms = self._assembly.clock.now_ms()
@@ -168,18 +220,15 @@ class EngineConnection:
     async def fire(self, graph: str, trigger: str) -> Started:
         for schedule in await self._schedules(graph):
             if schedule.trigger == trigger:
-                started = await self._engine.fire(schedule, self._assembly.clock.now_ms())
-                if started is None:
-                    raise Conflict(f"Trigger '{trigger}' is disabled, or its run before goes on.")
-                return started
+                return await self._operator.fire(schedule, self._assembly.clock.now_ms())
         raise NotFound(f"Graph '{graph}' has no trigger '{trigger}'.")
 
     async def set_trigger(self, graph: str, trigger: str, *, enabled: bool) -> Firings:
-        await self._engine.set_trigger(self._namespace, graph, trigger, enabled=enabled)
+        await self._operator.set_trigger(self._namespace, graph, trigger, enabled=enabled)
         return next(each for each in await self.triggers(graph) if each.trigger == trigger)
 
     async def delete_graph(self, name: str) -> None:
-        await self._engine.delete_graph(self._namespace, name)
+        await self._operator.delete_graph(self._namespace, name)
 
     async def statistics(self, wanted: RunFilter) -> Statistics:
         return await self._engine.overview.statistics(
@@ -190,18 +239,28 @@ class EngineConnection:
         return await self._access.list(self._namespace)
 
     async def issue_key(self, name: str, scopes: Sequence[Scope]) -> IssuedKey:
-        return await self._access.issue(self._namespace, name, scopes)
+        return await self._operator.issue_key(self._access, self._namespace, name, scopes)
 
     async def rotate_key(self, key_id: str, overlap_seconds: int) -> IssuedKey:
-        return await self._access.rotate(self._namespace, key_id, overlap_seconds=overlap_seconds)
+        return await self._operator.rotate_key(
+            self._access, self._namespace, key_id, overlap_seconds=overlap_seconds
+        )
 
     async def revoke_key(self, key_id: str) -> None:
-        await self._access.revoke(self._namespace, key_id)
+        await self._operator.revoke_key(self._access, self._namespace, key_id)
 
     async def _schedules(self, graph: str | None) -> Sequence[Schedule]:
         if graph is not None:
             await self._engine.get_graph(self._namespace, graph)
         return await self._assembly.backend.schedules.list(self._namespace, graph)
+
+
+def _user() -> str:
+    """Who works on the database itself, as the operating system has it: its own word, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container whose user has no name
+        return "unknown"
 
 
 def _firings(schedule: Schedule, after_ms: int) -> Firings:

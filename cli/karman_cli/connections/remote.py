@@ -13,9 +13,18 @@ from karman_cli.registering import root_of
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import Problem
 from karman_core.engine.access import IssuedKey, KeyView, Scope
+from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.summaries import Statistics
-from karman_core.engine.views import BulkView, GraphView, GroupView, RunView, Started, StateView
+from karman_core.engine.views import (
+    BulkView,
+    GraphView,
+    GroupView,
+    PurgeView,
+    RunView,
+    Started,
+    StateView,
+)
 
 PAGE = 100
 """Runs or states of one answer: a Lambda function's has at most 6 MB, and each may have inputs and outputs."""
@@ -31,6 +40,11 @@ class HttpConnection:
     @property
     def place(self) -> Place:
         return self._place
+
+    @property
+    def client(self) -> AsyncClient:
+        """What asks the server."""
+        return self._client
 
     async def graph(self, name: str, version: int | None = None) -> GraphView:
         return await self._client.graph(name, version)
@@ -115,6 +129,29 @@ class HttpConnection:
 
     async def retry_state(self, run_id: str, state_id: str) -> RunView:
         return await self._client.retry_state(run_id, state_id)
+
+    async def skip(
+        self, run_id: str, state_id: str, outputs: Sequence[Mapping[str, JSON]] | None, next_node: str | None
+    ) -> StateView:
+        return await self._client.skip(run_id, state_id, outputs, next_node=next_node)
+
+    async def redrive(self, run_id: str) -> int:
+        return await self._client.redrive(run_id)
+
+    async def purge(self, run_id: str) -> PurgeView:
+        return await self._client.purge(run_id)
+
+    async def audit(
+        self, since_ms: int | None, until_ms: int | None, run_id: str | None, limit: int
+    ) -> AsyncIterator[AuditEntry]:
+        found = self._client.audit(
+            since=_moment(since_ms), until=_moment(until_ms), run_id=run_id, page_size=min(limit, PAGE)
+        )
+        async for entry in found:
+            yield entry
+            limit -= 1
+            if limit == 0:
+                return
 
     async def rerun(
         self, run_id: str, start: str, inputs: Mapping[str, JSON] | None, idempotency_key: str | None

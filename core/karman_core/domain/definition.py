@@ -133,7 +133,10 @@ class Overlap(StrEnum):
 
 
 class CronValue(Model):
-    """A cron trigger: five fields as croniter reads them, an IANA zone, and what its runs are given."""
+    """A cron trigger: five fields as croniter reads them, an IANA zone, and what its runs are given.
+
+    `timeout_seconds` is of each of its runs; None for the graph's.
+    """
 
     expression: str
     timezone: str = "UTC"
@@ -141,6 +144,7 @@ class CronValue(Model):
     overlap: Overlap = Overlap.ALLOW
     inputs: dict[str, JSON] = {}
     store: dict[StoreKey, JSON] = {}
+    timeout_seconds: float | None = Field(default=None, gt=0, le=86_400 * 366)
 
 
 class CronTrigger(Model):

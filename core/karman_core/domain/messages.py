@@ -175,6 +175,8 @@ class CommandKind(StrEnum):
     RETRY = "retry"
     RETRY_STATE = "retry_state"
     DEADLINE = "deadline"
+    SKIP = "skip"
+    PURGE = "purge"
 
 
 ARGUMENTS: Mapping[CommandKind, Mapping[str, type]] = {
@@ -184,6 +186,8 @@ ARGUMENTS: Mapping[CommandKind, Mapping[str, type]] = {
     CommandKind.RESUME: {"control": int},
     CommandKind.RETRY: {"epoch": int},
     CommandKind.RETRY_STATE: {"epoch": int, "state": str},
+    CommandKind.SKIP: {"id": str, "by": str, "epoch": int, "state": str, "given": dict},
+    CommandKind.PURGE: {"epoch": int},
 }
 """What commands of a kind carry; a signal its payload as well, if it is not kept already."""
 

@@ -32,6 +32,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """That somebody gave a state its outputs instead of its node.
+
+    Attributes:
+        id: of the request; the same one again finds that it was carried out.
+        by: who asked for it.
+        awaited: the signal that the state was waiting for, if it was.
+    """
+
+    id: str
+    by: str
+    awaited: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is known of a state.
 
@@ -47,6 +62,7 @@ class Record:
         resumed: for READY, the signal's payload as {"payload": ...} or {"timed_out": true}.
         signals: signals that the node sent with its commits, to be matched: (id, name, run id).
         busy_ms, write_units: summed over the turns.
+        skipped: set if the outputs are not the node's.
         reopened, before: the epoch that opened the state again last (0: none has), and what it had counted by then.
     """
 
@@ -76,6 +92,7 @@ class Record:
     epoch: int = 0
     reopened: int = 0
     before: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
+    skipped: Skip | None = None
 
     @property
     def runnable(self) -> bool:

@@ -47,7 +47,7 @@ STATE_TRANSITIONS: Mapping[StateStatus, frozenset[StateStatus]] = {
     _S.RUNNING: frozenset(
         {_S.RUNNING, _S.QUEUED, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
     ),
-    _S.WAITING: frozenset({_S.READY}),
+    _S.WAITING: frozenset({_S.READY, _S.SUCCEEDED}),
     _S.READY: frozenset(
         {_S.QUEUED, _S.RUNNING, _S.SUCCEEDED, _S.FAILED, _S.PRUNED, _S.RETRYING, _S.WAITING, _S.CANCELLED}
     ),
@@ -60,7 +60,8 @@ STATE_TRANSITIONS: Mapping[StateStatus, frozenset[StateStatus]] = {
     _S.CANCELLED: frozenset({_S.RETRYING}),
     _S.TIMED_OUT: frozenset(),
 }
-"""From a state's recorded status to the next. FAILED and CANCELLED go on only when their run is retried."""
+"""From a state's recorded status to the next. FAILED and CANCELLED go on only when their run is retried, or they are
+skipped; WAITING ends SUCCEEDED when it is skipped."""
 
 RUNNABLE_STATES: frozenset[StateStatus] = frozenset({_S.QUEUED, _S.RUNNING, _S.READY, _S.RETRYING})
 """A record with one of these has no outcome for its turn: who holds the turn's message runs the node and commits."""

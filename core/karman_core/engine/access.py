@@ -48,6 +48,9 @@ USED_MS = 3_600_000
 DEFAULT_OVERLAP_SECONDS = 86_400
 MAX_OVERLAP_SECONDS = 30 * 86_400
 
+IAM_PREFIX = "iam."
+"""Of the key id of an AWS identity; ids of keys have no dot."""
+
 _PREFIX = "karman"
 _MAX_CHARACTERS = 512
 _ID_CHARACTERS = 16
@@ -74,6 +77,12 @@ class Principal:
     key_id: str
     namespace: str | None
     scopes: frozenset[Scope]
+
+    @property
+    def name(self) -> str:
+        """Who it is, as records say: `key:ID` (`key:admin` of the configured one) or `iam:ARN`."""
+        arn = self.key_id.removeprefix(IAM_PREFIX)
+        return f"key:{self.key_id}" if arn == self.key_id else f"iam:{arn}"
 
     def may(self, namespace: str, scope: Scope) -> bool:
         """Whether this is allowed."""

@@ -67,6 +67,8 @@ class Advancer:
                 known = await self._records(position) if task.look else {}
                 branch_path = position.branch
             record, adoptions = known.pop(position.number, None), task.adoptions
+            if record is not None and record.reopened > position.run.epoch:
+                return  # A later epoch has its own message, and counts by itself.
             if record is not None and record.turn > position.turn:
                 task.adopt()
             else:
@@ -77,8 +79,8 @@ class Advancer:
                     return
                 if task.adoptions > adoptions:
                     known = await self._records(position, after=True)
-            if record.turn > position.turn + 1:
-                return  # A later turn has its own message.
+            if record.turn > position.turn + 1 or record.reopened > position.run.epoch:
+                return  # A later turn, or a later epoch, has its own message.
             self._tell(position, record, found=task.adoptions > adoptions)
             position = await self._follow(task, graph, position, record)
 
@@ -96,7 +98,7 @@ class Advancer:
         task.states += 1
         committed = await self._runner.commit(task, graph, position, ran, more)
         record = committed.record
-        if record.turn <= position.turn + 1:
+        if record.turn <= position.turn + 1 and record.reopened <= position.run.epoch:
             self._tell(position, record, found=not committed.mine)
             after = await self._follow(task, graph, position, record)
             if after is not None:
@@ -107,7 +109,10 @@ class Advancer:
         self, task: Task, graph: Graph, position: Position, record: Record | None
     ) -> Record | None:
         """Run and commit the state, unless the run or this worker has a reason not to; None when it was not run."""
-        control = self._controls.peek(position.run.namespace, position.run.run_id)
+        run = position.run
+        control = self._controls.peek(run.namespace, run.run_id)
+        if record is None and position.turn:  # Its record is gone: the run was purged.
+            control = await self._controls.read(run.namespace, run.run_id)
         if control.flag is Flag.STOPPED:
             return None
         if task.dead:

@@ -24,8 +24,9 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Position
 from karman_core.domain.outcome import Effects, Errored, Outcome, SentSignal, Succeeded
 from karman_core.domain.positions import loop_edge
-from karman_core.domain.records import Record, Turn, record_outcome
+from karman_core.domain.records import Record, Skip, Turn, record_outcome
 from karman_core.domain.retries import next_attempt
+from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.payloads import pack, packed_size
@@ -33,7 +34,7 @@ from karman_core.engine.services import Services
 from karman_core.engine.signals import check_signals
 from karman_core.engine.state_items import commit_actions, read_record, turn_open, write_units
 from karman_core.engine.store import RunStore
-from karman_core.ports.table import Absent, Action, Item, Put, Update, Write
+from karman_core.ports.table import Absent, Action, AllOf, Condition, Equals, Item, Put, Update, Write
 
 _INPUTS_BESIDE_BYTES = 700
 """Inputs are kept in the record while both share one write unit; larger ones are not kept."""
@@ -54,12 +55,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """An execution that has ended: when it ran, with what, and how it ended."""
+    """An execution that has ended: when it ran, with what, and how it ended. `skip`: it is somebody's word for one."""
 
     started_ms: int
     ended_ms: int
     inputs: Mapping[str, JSON] | None
     outcome: Outcome
+    skip: Skip | None = None
 
 
 class Committer:
@@ -99,7 +101,7 @@ class Committer:
         key = keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
         actions = commit_actions(record, self._services.ttl(), more)
         try:
-            await self._services.backend.table.update(key, actions, turn_open(position.turn))
+            await self._services.backend.table.update(key, actions, _open(position, ran))
         except ConditionFailed as lost:
             return Committed(winner(lost.old), mine=False)
         return Committed(record, mine=True)
@@ -117,6 +119,7 @@ class Committer:
             epoch=position.run.epoch,
         )
         record = record_outcome(turn, ran.outcome, self._retry_after(graph, position, ran))
+        record = replace(record, skipped=ran.skip)
         starts = max(1, len(graph.starts(position.identifier, None)))
         per_chunk = max(1, self._services.settings.shard_width // starts)
         record = await self._outputs.put_aside(
@@ -168,6 +171,13 @@ class Committer:
         raise TransactionConflict(
             f"The store of run {position.run.run_id} is written too often to commit a state."
         )
+
+
+def _open(position: Position, ran: Ran) -> Condition:
+    """The commit's condition; one that skips a state which waits, ends the wait in the same write."""
+    if ran.skip is None or ran.skip.awaited is None:
+        return turn_open(position.turn)
+    return AllOf((Equals("t", position.turn), Equals("st", StateStatus.WAITING.value)))
 
 
 def check_choice(graph: Graph, position: Position, outcome: Outcome) -> Outcome:

@@ -66,10 +66,12 @@ class Controls:
         """What was last known. When that is old, a fresh read is begun beside whatever the caller does next."""
         key = (namespace, run_id)
         read_ms, control = self._cache.get(key, (None, _GO))
-        age_ms = self._services.settings.control_cache_seconds * 1000
-        if read_ms is None or self._services.clock.now_ms() - read_ms >= age_ms:
+        settings, now = self._services.settings, self._services.clock.now_ms()
+        if read_ms is None or now - read_ms >= settings.control_cache_seconds * 1000:
             self._refresh(key)
-        return control
+        # What is older than the retention may be of another run, which had this idempotency key before.
+        known = read_ms is not None and now - read_ms < settings.retention_seconds * 1000
+        return control if known else _GO
 
     async def read(self, namespace: str, run_id: str) -> Control:
         """A consistent read past the cache."""

@@ -12,11 +12,13 @@ from karman_core.domain.messages import Command, CommandKind
 from karman_core.domain.outcome import Outcome
 from karman_core.domain.tracing import trace_parent as valid_trace_parent
 from karman_core.domain.transitions import FINAL_RUNS
+from karman_core.engine.auditing import AuditLog
 from karman_core.engine.definitions import Definitions
 from karman_core.engine.leasing import Leasing, Suspender
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.namespaces import Namespaces
 from karman_core.engine.operations import Operations
+from karman_core.engine.operators import Operator
 from karman_core.engine.overview import Overview
 from karman_core.engine.parts import Parts
 from karman_core.engine.services import Services
@@ -79,11 +81,16 @@ class Engine:
         self._services = Services(backend, clock, entropy, self.settings, executor, observer)
         self._parts = Parts.of(self._services)
         self.operations = Operations(self._parts)
+        self.audit = AuditLog(self._services)
         namespaces = Namespaces(backend.table, clock)
         self._definitions = Definitions(self._services, self._parts.registry, self._parts.graphs, namespaces)
         self.overview = Overview.of(self._services, self._parts, namespaces)
         lent = replace(self._services, executor=Suspender())
         self._leasing = Leasing(lent, Parts.of(lent, self._parts))
+
+    def operator(self, by: str) -> Operator:
+        """The operations of somebody, each recorded: `by` is who, as the audit log has it."""
+        return Operator(self, by)
 
     # --- definitions --------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,9 @@
     {ns}#run#{run}#j#{branch}#{number}#{epoch}#{level}#{item}   join    a join item, a partition by itself
     {ns}#run#{run}#store              {key}                     the run's store
     {ns}#run#{run}#sig#{shard}        s#.. | w#..               signals sent, and states that wait for one
+    {ns}#run#{run}#reuse              {run}                     another run that reuses states of this one
+    {ns}#audit                        {day}                     the days on which operators changed something
+    {ns}#audit#{day}                  {time}#{id}               what they did
     {ns}#run#{run}#park               {branch}#{number}#{turn}#{token}  work put aside while the run is paused
 
 State records of a wide fork spread over as many partitions as it has branches, and each join item has its own, so no
@@ -122,6 +125,21 @@ def signal(namespace: str, run_id: str, name: str, signal_id: str) -> Key:
 def wait(namespace: str, run_id: str, name: str, path: Branch, position: int, turn: int) -> Key:
     """A state that waits for a signal."""
     return Key(signals(namespace, run_id, name), f"w#{name}#{_path(path)}#{position:08d}#{turn}")
+
+
+def reusers(namespace: str, run_id: str) -> str:
+    """The partition of the runs that reuse states of this one; the sort key is their id."""
+    return f"{_run(namespace, run_id)}#reuse"
+
+
+def audit_days(namespace: str) -> str:
+    """Where it is kept on which days something was recorded; the sort key is `day_text`."""
+    return f"{namespace}#audit"
+
+
+def audit(namespace: str, day: int) -> str:
+    """The partition of what was recorded on a day (days since 1970); sort keys begin with the time."""
+    return f"{namespace}#audit#{day_text(day)}"
 
 
 def park(namespace: str, run_id: str) -> str:

@@ -22,13 +22,14 @@ from karman_core.domain.definition import JSON
 from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
 from karman_core.domain.message_bodies import decode, decode_position, encode_position
 from karman_core.domain.messages import Advance, Command, ForeignMessage, Position, Range
-from karman_core.domain.outcome import Outcome, Stopped
+from karman_core.domain.outcome import Errored, Outcome, Stopped
 from karman_core.domain.transitions import FINAL_RUNS, StateStatus
 from karman_core.engine import keys
 from karman_core.engine.commits import Ran
 from karman_core.engine.control import Flag
 from karman_core.engine.parts import Parts
 from karman_core.engine.payloads import dumps
+from karman_core.engine.receiving import is_late
 from karman_core.engine.registry import queue_name
 from karman_core.engine.reusing import key_of
 from karman_core.engine.services import Services
@@ -42,6 +43,8 @@ from karman_core.ports.table import Action, Equals, Item, Remove, Set
 _RECEIVE_LIMIT = 10
 _NOT_MINE_SECONDS = 1
 _RELEASING_SECONDS = 30
+_GRACE_SECONDS = 10
+"""For which a worker may be late with telling that a node's time was over."""
 
 
 class Suspended(BaseException):
@@ -137,11 +140,29 @@ class Leasing:
     async def heartbeat(
         self, namespace: str, state_id: str, lease: str | None, lease_seconds: int
     ) -> LeaseView:
-        """Make the lease end later. Raises NotFound, Conflict when it was lost."""
+        """Make the lease end later. Raises NotFound, Conflict when it was lost.
+
+        Workers see to the time-outs of nodes. One that does not, or hangs, is not waited for: the attempt fails here.
+        """
         _, held = await self._held(namespace, state_id, lease)
+        if await self._overdue(held):
+            return LeaseView(self._services.clock.now_ms(), cancelled=True)
         await self._extend(state_id, held, lease_seconds)
         until = self._services.clock.now_ms() + lease_seconds * 1000
         return LeaseView(until, await self._cancelled(held.position))
+
+    async def _overdue(self, held: _Lease) -> bool:
+        """Whether the node takes longer than it may; then its attempt has failed."""
+        position, now = held.position, self._services.clock.now_ms()
+        graph = await self._parts.graphs.at(position)
+        seconds = await self._parts.runner.timeout_seconds(graph, position)
+        if seconds is None or now - held.started_ms < (seconds + _GRACE_SECONDS) * 1000:
+            return False
+        failure = Errored("timeout", f"The node did not end within its timeout of {seconds:g} s.")
+        ran = Ran(held.started_ms, now, held.inputs, failure)
+        await self._parts.advancer.take(self._task(held.queue), graph, position, ran, ())
+        await self._services.backend.queue.delete(held.queue, [held.receipt])
+        return True
 
     async def release(self, namespace: str, state_id: str, lease: str | None) -> Released:
         """Give a lease back: the state is run by the next worker, without a crash or an attempt being counted.
@@ -252,7 +273,7 @@ class Leasing:
             if graph.instances[position.identifier].node_name not in _wanted.get():
                 await self._services.backend.queue.extend(queue, [message.receipt], _NOT_MINE_SECONDS)
                 return None
-            task = self._task(queue, redelivered=redelivered, look=redelivered or advance.again)
+            task = self._task(queue, redelivered=redelivered, look=redelivered or is_late(advance))
             try:
                 await self._parts.advancer.advance(task, graph, position)
             except Suspended as suspended:

@@ -25,6 +25,7 @@ from karman_core.engine.run_items import (
     Header,
     end_actions,
     header_from_json,
+    is_purged,
     new_header,
     open_in_epoch,
     read_header,
@@ -54,6 +55,10 @@ _DAYS_KEPT_SECONDS = 400 * 86_400
 _NOTED = 10_000
 
 
+class RunPurged(NotFound):
+    """There was such a run, and somebody deleted it."""
+
+
 class Lifecycle:
     """Changes the status of runs."""
 
@@ -68,8 +73,10 @@ class Lifecycle:
         self._noted: set[tuple[str, str, int]] = set()
 
     async def header(self, namespace: str, run_id: str) -> Header:
-        """A run's header, read consistently. Raises NotFound."""
+        """A run's header, read consistently. Raises NotFound; RunPurged, which is one, if it was there."""
         item = await self._services.backend.table.get(keys.run(namespace, run_id))
+        if item is not None and is_purged(item):
+            raise RunPurged(f"Run '{run_id}' was purged.")
         if item is None:
             raise NotFound(f"There is no run '{run_id}' in namespace '{namespace}'.")
         return read_header(item)
@@ -95,7 +102,7 @@ class Lifecycle:
                 item = lost.old
             else:
                 self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
-        begun = None if item is None else read_header(item)
+        begun = None if item is None or is_purged(item) else read_header(item)
         same = begun and (begun.request, begun.run.reused) == (header.request, run.reused)
         return begun if same else None
 
@@ -239,7 +246,7 @@ class Lifecycle:
         try:
             item = await self._services.backend.table.update(keys.run(namespace, run_id), actions, condition)
         except ConditionFailed as lost:
-            if lost.old is None or lost.old["status"] != status.value:
+            if lost.old is None or lost.old["status"] != status.value or is_purged(lost.old):
                 return False
             item, found = dict(lost.old), True
         header = read_header(item)
@@ -281,7 +288,7 @@ class Lifecycle:
                 other one of them must not mix its states into it.
         """
         item = await self._services.backend.table.get(keys.run(namespace, run_id))
-        if item is None:
+        if item is None or is_purged(item):
             return False
         actions: list[Action] = [
             Set("status", RunStatus.RUNNING.value),
@@ -294,12 +301,14 @@ class Lifecycle:
             Remove("ended"),
             Remove("ttl"),
         ]
-        failed = AllOf((Equals("status", RunStatus.FAILED.value), Equals("epoch", epoch - 1)))
+        failed = AllOf(
+            (Equals("status", RunStatus.FAILED.value), Equals("epoch", epoch - 1), Absent("purging"))
+        )
         try:
             item = await self._services.backend.table.update(keys.run(namespace, run_id), actions, failed)
         except ConditionFailed as lost:
             old = lost.old
-            if old is None or (old["epoch"], old.get("only")) != (epoch, only) or old["status"] not in OPEN:
+            if old is None or old["status"] not in OPEN or (old["epoch"], old.get("only")) != (epoch, only):
                 return False
             item = old
         # A run that failed while it was paused has its flag still.

@@ -19,7 +19,7 @@ from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine import keys
 from karman_core.engine.cursors import NO_CURSOR, checked_limit, read_cursor, write_cursor
 from karman_core.engine.paging import every
-from karman_core.engine.run_items import Header, read_header
+from karman_core.engine.run_items import Header, is_purged, read_header
 from karman_core.engine.services import Services
 from karman_core.engine.views import RunsPage, RunView, TotalsView
 from karman_core.ports.table import BY_GRAPH, BY_TIME, Index, Item, Query
@@ -195,7 +195,7 @@ def run_view(header: Header, now_ms: int) -> RunView:
 
 def _begun_so(entry: Item, item: Item | None) -> Header | None:
     """The header that an entry was written for: of two triggers of one key, the other one's run may have begun."""
-    if item is None:
+    if item is None or is_purged(item):
         return None
     header = read_header(item)
     return header if keys.order(header.created_ms, header.run.run_id) == entry["sk"] else None

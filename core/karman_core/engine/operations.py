@@ -1,27 +1,39 @@
-"""What people do to runs from outside: cancel, pause, resume, retry, run again from a state; one run, or many.
+"""What people do to runs from outside: cancel, pause, resume, retry, run again from a state, skip, redrive, purge.
 
-Whatever changes a run is a message first, so that it is done whatever happens to this process, and is then applied at
-once, so that it shows.
+One run, or many. Whatever changes a run is a message first, so that it is done whatever happens to this process, and is
+then applied at once, so that it shows.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from karman_core.domain.definition import JSON
-from karman_core.domain.errors import Conflict, KarmanError
+from karman_core.domain.errors import Conflict, KarmanError, NotFound
 from karman_core.domain.messages import Command, CommandKind
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine.cursors import checked_limit
+from karman_core.engine.lifecycle import RunPurged
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.parts import Parts
+from karman_core.engine.reading import read_place, write_place
 from karman_core.engine.reusing import place_of
 from karman_core.engine.run_items import Header
-from karman_core.engine.views import BulkView, Refusal, RunView, Started
+from karman_core.engine.skipping import Wanted
+from karman_core.engine.views import (
+    BulkView,
+    PurgeView,
+    RedriveView,
+    Refusal,
+    RunView,
+    Started,
+    StateView,
+)
 
 _AT_ONCE = 10
 """Runs of a bulk operation that are worked on together."""
@@ -34,6 +46,7 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RETRY = "retry"
+    PURGE = "purge"
 
 
 _GOING_ON = frozenset({"QUEUED", "RUNNING", "WAITING"})
@@ -42,6 +55,7 @@ _CHANGES: Mapping[Action, frozenset[str]] = {
     Action.PAUSE: _GOING_ON,
     Action.RESUME: frozenset({"PAUSED"}),
     Action.RETRY: frozenset({"FAILED"}),
+    Action.PURGE: frozenset(status.value for status in FINAL_RUNS),
 }
 """The statuses that an action changes: where a bulk operation names none, runs in others are passed over."""
 
@@ -49,8 +63,19 @@ _TAKEN: Mapping[Action, frozenset[str]] = {
     **dict.fromkeys((Action.PAUSE, Action.RESUME), _GOING_ON | {"PAUSED"}),
     Action.CANCEL: _GOING_ON | {"PAUSED", "CANCELLED"},
     Action.RETRY: frozenset({"FAILED"}),
+    Action.PURGE: frozenset(status.value for status in FINAL_RUNS),
 }
 """The statuses in which an action is not refused: done again, most are no error."""
+
+Around: TypeAlias = Callable[[str], AbstractAsyncContextManager[object]]
+"""What is done around the work on a run, by its id."""
+
+_PURGE_SECONDS = 5.0
+"""For which a purge is worked on at once; workers do the rest."""
+
+_PURGE_MANY_SECONDS = 1.0
+_REDRIVEN = 2_000
+"""States that are looked at in one go."""
 
 _LISTED = {Action.RESUME: "PAUSED", Action.RETRY: "FAILED"}
 
@@ -101,6 +126,94 @@ class Operations:
         await self._reopen(header, CommandKind.RETRY_STATE, state_id)
         return await self._view(namespace, run_id)
 
+    async def skip(
+        self,
+        namespace: str,
+        run_id: str,
+        state_id: str,
+        outputs: Sequence[Mapping[str, JSON]] | None,
+        *,
+        chosen: str | None = None,
+        by: str,
+    ) -> StateView:
+        """Give a state its outputs instead of its node; the run goes on as if the node had given them.
+
+        For a state without an outcome of a run that goes on, and for a failed state of a FAILED run, which opens a new
+        epoch for it. What a node that is running returns is not taken any more. The same again is no error.
+
+        Args:
+            outputs: as many as the node would have given; None as of a node that returned nothing.
+            chosen: the next node (or loop target), as if the node had chosen it.
+            by: who skips it, as the state's record will say.
+
+        Raises:
+            NotFound: no such run, or it has not come to such a state.
+            Conflict: the state has an outcome, or the run has ended other than FAILED.
+            InvalidInput, PayloadTooLarge: the outputs do not fit the node's schema, or the next node is none of its.
+        """
+        place = place_of(run_id, state_id)
+        header = await self.parts.lifecycle.header(namespace, run_id)
+        wanted = Wanted(state_id, None if outputs is None else tuple(outputs), chosen, by)
+        command = await self.parts.skipper.command(header, place, wanted)
+        if command is not None:
+            await self.parts.sender.command(header.home, command)
+            if not await self.parts.skipper.apply(command, follow=False):
+                raise Conflict(f"State '{state_id}' has got an outcome otherwise.")
+        return await self.parts.reader.get_state(namespace, run_id, state_id)
+
+    async def redrive(
+        self, namespace: str, run_id: str, *, cursor: str | None = None, limit: int = _REDRIVEN
+    ) -> RedriveView:
+        """Send again all that a run waits for, from its table alone: for a run whose queue was lost.
+
+        A message too much does no harm to the run, but a node that is running now may run once more beside itself.
+
+        Args:
+            cursor: goes on where the answer before ended.
+            limit: states that are looked at.
+
+        Raises:
+            NotFound: no such run.
+            Conflict: it has ended or is paused.
+        """
+        header = await self.parts.lifecycle.header(namespace, run_id)
+        if header.status in FINAL_RUNS:
+            raise Conflict(f"Run '{run_id}' has ended: {header.status.value}.")
+        if header.status is RunStatus.PAUSED:
+            raise Conflict(f"Run '{run_id}' is paused; resume it, then redrive it.")
+        done = await self.parts.sweeper.redrive_some(header, read_place(cursor), limit)
+        after = None if done.last is None else write_place(done.last)
+        return RedriveView(run_id, done.looked_at, done.sent, after)
+
+    async def purge(self, namespace: str, run_id: str, *, seconds: float = _PURGE_SECONDS) -> PurgeView:
+        """Delete a run that has ended, with all that is kept of it. Again is no error.
+
+        Its idempotency key stays used for as long as runs are kept.
+
+        Args:
+            seconds: how long to work on it at once; what is left is deleted by workers, or by the sweeper.
+
+        Raises:
+            NotFound: no such run.
+            Conflict: it goes on, or another run reuses its states.
+        """
+        purger = self.parts.purger
+        try:
+            header = await self.parts.lifecycle.header(namespace, run_id)
+        except RunPurged:
+            return PurgeView(run_id, await purger.is_complete(namespace, run_id))
+        command = await purger.command(header)
+        await self.parts.sender.command(header.home, command)
+        await purger.mark(command)
+        complete = await purger.go_on(namespace, run_id, seconds=seconds)
+        try:
+            header = await self.parts.lifecycle.header(namespace, run_id)
+        except NotFound:
+            return PurgeView(run_id, complete)
+        raise Conflict(
+            f"Run '{run_id}' is {header.status.value} and goes on, or another run has begun to reuse it."
+        )
+
     async def rerun(
         self,
         namespace: str,
@@ -136,12 +249,14 @@ class Operations:
         limit: int = 100,
         cursor: str | None = None,
         dry_run: bool = False,
+        around: Around = nullcontext,
     ) -> BulkView:
         """Do the same with each run of a page of a list; each by itself, so that one's refusal stops no other.
 
         Args:
             wanted: without a status, the runs that the action can change.
             limit: runs that are looked at, 1 to 1,000.
+            around: entered before each run is worked on.
             dry_run: only say with which runs it would be done; what is refused for reasons inside the run is not seen.
 
         Raises:
@@ -155,13 +270,16 @@ class Operations:
         refusals: list[Refusal | None] = []
         for first in range(0, len(matched), _AT_ONCE):
             some = matched[first : first + _AT_ONCE]
-            refusals += await asyncio.gather(*(self._try(run, action, dry_run=dry_run) for run in some))
+            refusals += await asyncio.gather(
+                *(self._try(run, action, around, dry_run=dry_run) for run in some)
+            )
         return _outcome(matched, refusals, page.cursor, dry_run=dry_run)
 
-    async def _try(self, run: RunView, action: Action, *, dry_run: bool) -> Refusal | None:
+    async def _try(self, run: RunView, action: Action, around: Around, *, dry_run: bool) -> Refusal | None:
         try:
             if not dry_run:
-                await self._do(run.namespace, run.run_id, action)
+                async with around(run.run_id):
+                    await self._do(run.namespace, run.run_id, action)
             elif run.status not in _TAKEN[action]:
                 raise Conflict(f"Run '{run.run_id}' is {run.status}.")
         except KarmanError as error:
@@ -178,6 +296,8 @@ class Operations:
                 await self._command(namespace, run_id, CommandKind.RESUME, RunStatus.RUNNING)
             case Action.RETRY:
                 await self._retry(namespace, run_id)
+            case Action.PURGE:
+                await self.purge(namespace, run_id, seconds=_PURGE_MANY_SECONDS)
             case _:
                 assert_never(action)
 

@@ -20,6 +20,7 @@ from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.listing import RunLister
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.prolonging import Prolonger
+from karman_core.engine.purging import Purger
 from karman_core.engine.reading import Reader
 from karman_core.engine.receiving import Receiver
 from karman_core.engine.registry import NodeRegistry
@@ -29,6 +30,7 @@ from karman_core.engine.results import Results
 from karman_core.engine.secrets import SecretReader
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
+from karman_core.engine.skipping import Skipper
 from karman_core.engine.sweeping import Sweeper
 from karman_core.engine.tagging import RunTags
 from karman_core.engine.triggering import Triggers
@@ -53,6 +55,8 @@ class Parts:
     receiver: Receiver
     dead_letters: DeadLetters
     reopener: Reopener
+    skipper: Skipper
+    purger: Purger
     reruns: Reruns
     reader: Reader
     groups: GroupReader
@@ -71,7 +75,10 @@ class Parts:
             failures=failures,
             sender=base.sender,
         )
-        commands, runner = Commands(base.lifecycle, base.waits, reopener), _runner(services, base)
+        skipper = _skipper(services, base, reopener)
+        purger = Purger(services, base.graphs, base.controls, base.sender)
+        commands = Commands(base.lifecycle, base.waits, reopener, skipper, purger)
+        runner = _runner(services, base)
         advancer = _advancer(services, base, runner)
         triggers = Triggers(services, base.graphs, base.registry, base.lifecycle, base.sender)
         receiver = Receiver(services, base.graphs, base.lifecycle, advancer, base.sender, commands)
@@ -89,11 +96,13 @@ class Parts:
             receiver=receiver,
             dead_letters=DeadLetters(receiver),
             reopener=reopener,
+            skipper=skipper,
+            purger=purger,
             reruns=_reruns(services, base, triggers),
             reader=_reader(services, base, failures),
             groups=GroupReader(services, base.graphs, base.lifecycle, base.outputs, base.walker),
             lister=RunLister(services),
-            sweeper=_sweeper(services, base, failures),
+            sweeper=_sweeper(services, base, failures, purger),
         )
 
 
@@ -178,7 +187,21 @@ def _reruns(services: Services, base: _Base, triggers: Triggers) -> Reruns:
     )
 
 
-def _sweeper(services: Services, base: _Base, failures: Failures) -> Sweeper:
+def _skipper(services: Services, base: _Base, reopener: Reopener) -> Skipper:
+    return Skipper(
+        services,
+        graphs=base.graphs,
+        registry=base.registry,
+        lifecycle=base.lifecycle,
+        walker=base.walker,
+        reopener=reopener,
+        committer=Committer(services, base.outputs),
+        waits=base.waits,
+        sender=base.sender,
+    )
+
+
+def _sweeper(services: Services, base: _Base, failures: Failures, purger: Purger) -> Sweeper:
     return Sweeper(
         services,
         graphs=base.graphs,
@@ -187,5 +210,6 @@ def _sweeper(services: Services, base: _Base, failures: Failures) -> Sweeper:
         failures=failures,
         waits=base.waits,
         prolonger=Prolonger(services, base.graphs, base.walker),
+        purger=purger,
         sender=base.sender,
     )

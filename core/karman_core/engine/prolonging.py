@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from karman_core.domain.decide import Fork
 from karman_core.domain.errors import ConditionFailed, NotFound
+from karman_core.domain.graph import Graph
 from karman_core.domain.joins import climb
 from karman_core.domain.messages import RunRef
 from karman_core.engine import keys
@@ -64,14 +65,20 @@ class Prolonger:
         async for visit in self._walker.walk(graph, root, run.reused.last if run.reused else None):
             for key in self._of_visit(run, visit):
                 yield key
+        with suppress(NotFound):  # Some of it is gone already: whoever needs it will be told.
+            async for key in self._reused(graph, run):
+                yield key
+
+    async def _reused(self, graph: Graph, run: RunRef) -> AsyncIterator[Key]:
         if run.reused is None:
             return
-        with suppress(NotFound):  # Some of it is gone already: whoever needs it will be told.
-            async for visit in self._walker.walk(graph, root):
-                if run.source(*visit.place) is None:
-                    return
-                for key in self._of_visit(run, visit):
-                    yield key
+        for source in run.reused.sources:
+            yield Key(keys.reusers(run.namespace, source.run_id), run.run_id)
+        async for visit in self._walker.walk(graph, self._walker.root(graph, run)):
+            if run.source(*visit.place) is None:
+                return
+            for key in self._of_visit(run, visit):
+                yield key
 
     def _of_visit(self, run: RunRef, visit: Visit) -> Iterator[Key]:
         if visit.record is not None:

@@ -87,7 +87,7 @@ class Reader:
         branch: str | None,
     ) -> StatesPage:
         """States in the order of the walk; `branch` is the path of one, whose states and those below it are meant."""
-        limit, after = checked_limit(limit), _read_place(cursor)
+        limit, after = checked_limit(limit), read_place(cursor)
         header = await self._lifecycle.header(namespace, run_id)
         graph = await self._graphs.compiled(namespace, header.run.graph, header.run.version)
         first = await self._walker.find(graph, header.run, (_read_branch(branch), 0)) if branch else None
@@ -105,7 +105,7 @@ class Reader:
             if len(found) == limit:
                 return StatesPage(tuple(found), last)
             found.append(view)
-            last = _place(visit.place)
+            last = write_place(visit.place)
         return StatesPage(tuple(found))
 
     async def get_state(self, namespace: str, run_id: str, state_id: str) -> StateView:
@@ -163,6 +163,7 @@ class Reader:
             awaiting=record.awaiting if record.status is StateStatus.WAITING else None,
             width=visit.decision.width if isinstance(visit.decision, Fork) else None,
             error=error_text(record) if record.status is not StateStatus.SUCCEEDED else None,
+            skipped_by=None if record.skipped is None else record.skipped.by,
         )
 
 
@@ -176,11 +177,13 @@ def _attempts(record: Record) -> tuple[AttemptView, ...]:
     return failed
 
 
-def _place(place: Place) -> str:
+def write_place(place: Place) -> str:
+    """The cursor of a place in the walk."""
     return write_cursor(branch_text(place[0]), place[1])
 
 
-def _read_place(cursor: str | None) -> Place | None:
+def read_place(cursor: str | None) -> Place | None:
+    """The reverse. Raises InvalidRequest."""
     if cursor is None:
         return None
     path, number = read_cursor(cursor)

@@ -36,11 +36,11 @@ class Receiver:
         try:
             decoded = decode(message.body)
             match decoded:
-                case Advance(_, again):
+                case Advance():
                     task = Task(
                         queue=queue,
                         redelivered=redelivered,
-                        look=redelivered or again,
+                        look=redelivered or is_late(decoded),
                         again=redelivered,
                         begun_ms=self.services.clock.now_ms(),
                         stopping=stopping,
@@ -59,3 +59,13 @@ class Receiver:
         position = await self.lifecycle.first(message)
         if position is not None:
             await self.advancer.advance(task, await self.graphs.at(position), position)
+
+
+def is_late(message: Advance) -> bool:
+    """Whether to look before running, though the message is received for the first time.
+
+    One that waited for its time (a retry, a requeue, a delayed start) may find that its state was skipped meanwhile.
+    """
+    header = message.header or {}
+    delayed = header.get("starts") != header.get("created")
+    return message.again or message.position.turn > 0 or delayed

@@ -66,22 +66,29 @@ class Reopener:
         if record is None:
             raise NotFound(f"There is no state '{state}'.")
         if record["st"] not in _REOPENED:
-            raise Conflict(f"State '{state}' is {record['st']}; only one that has failed can be retried.")
+            raise Conflict(
+                f"State '{state}' is {record['st']}; of a run that has ended, only one that has failed can be retried "
+                "or skipped."
+            )
         if await self._failures.at(await self._graph(run), run, place) is None:
             raise Conflict(
                 f"State '{state}' is none that run '{run.run_id}' failed for: a unite above it has committed."
             )
 
-    async def reopen(self, namespace: str, run_id: str, epoch: int, only: str | None = None) -> None:
+    async def reopen(
+        self, namespace: str, run_id: str, epoch: int, only: str | None = None, *, skip: bool = False
+    ) -> None:
         """Open epoch `epoch` and send its failed states; again, after a crash, it goes on where it stopped.
 
         Args:
             only: the id of the one state that runs again; None for all that have failed. An epoch that was opened for
                 something else is left alone.
+            skip: that state is not sent, but left to be skipped.
         """
         if only is not None and not await self._is_failure(namespace, run_id, epoch, only):
             return
-        if not await self._lifecycle.reopen(namespace, run_id, epoch, only):
+        opened_for = for_skip(only) if skip and only is not None else only
+        if not await self._lifecycle.reopen(namespace, run_id, epoch, opened_for):
             return
         header = await self._lifecycle.header(namespace, run_id)
         run = replace(header.run, epoch=epoch - 1)
@@ -93,7 +100,9 @@ class Reopener:
             deadline = Command(CommandKind.DEADLINE, namespace, run_id)
             await self._sender.command(header.home, deadline, at_ms=header.run.deadline_ms)
         for failure in failures:
-            await self._send(graph, failure, epoch)
+            again = await self._open_state(failure, epoch)
+            if again is not None and not skip:
+                await self._sender.send_positions(graph, [again], again=True)
 
     async def _is_failure(self, namespace: str, run_id: str, epoch: int, state: str) -> bool:
         """Whether there is anything to open an epoch for: one in which nothing is sent would never end."""
@@ -159,8 +168,8 @@ class Reopener:
             run.namespace, run.run_id, position.branch[:depth], number, epoch, slot.level, slot.item
         )
 
-    async def _send(self, graph: Graph, failure: Failure, epoch: int) -> None:
-        """Make a failed state RETRYING, then send it; not again once a worker has gone on with it."""
+    async def _open_state(self, failure: Failure, epoch: int) -> Position | None:
+        """Make a failed state RETRYING; where it goes on then. None once a worker has gone on with it."""
         position, record = failure.position, failure.record
         run = position.run
         key = keys.state(run.namespace, run.run_id, position.branch, position.number)
@@ -175,9 +184,9 @@ class Reopener:
                 or found.status is not StateStatus.RETRYING
                 or found.turn != record.turn
             ):
-                return
+                return None
             before = found.before
-        again = replace(
+        return replace(
             in_epoch(position, epoch),
             turn=record.turn,
             attempts=0,
@@ -186,4 +195,8 @@ class Reopener:
             write_units=record.write_units,
             totals=Totals().minus(before),
         )
-        await self._sender.send_positions(graph, [again], again=True)
+
+
+def for_skip(state: str) -> str:
+    """What an epoch is opened for in which a state is skipped, as the header says it."""
+    return f"{state} skipped"

@@ -20,13 +20,13 @@ from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
 from karman_core.domain.graph import Graph
 from karman_core.domain.joins import climb
 from karman_core.domain.messages import Position, RunRef
-from karman_core.domain.reuse import Source, outcomes, reuse
+from karman_core.domain.reuse import Reused, Source, outcomes, reuse
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import RunStatus
 from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.join_items import read_join
-from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.lifecycle import Lifecycle, RunPurged
 from karman_core.engine.payloads import dumps
 from karman_core.engine.reusing import key_of
 from karman_core.engine.run_items import Header, sorted_json
@@ -35,7 +35,7 @@ from karman_core.engine.services import Services
 from karman_core.engine.triggering import Request, Triggers
 from karman_core.engine.views import Started
 from karman_core.engine.walking import Visit, Walker
-from karman_core.ports.table import Present, Set
+from karman_core.ports.table import Item, Key, Present, Set
 
 _AT_ONCE = 25
 
@@ -79,6 +79,7 @@ class Reruns:
         reused = reuse(old.run.reused, source, await self._totals(old.run, before))
         run = replace(header.run, reused=reused)
         await self._prolong(run, number)
+        await self._note_reuse(run, reused)
         return await self._triggers.begin(replace(header, run=run), graph, _begin_at(visit.position, run))
 
     async def _first_branch(self, graph: Graph, run: RunRef, start: str) -> tuple[list[Visit], Visit]:
@@ -160,6 +161,29 @@ class Reruns:
         for item in (await self._services.backend.table.batch_get(wanted)).values():
             totals = totals.plus(read_join(item).totals)
         return totals
+
+    async def _note_reuse(self, run: RunRef, reused: Reused) -> None:
+        """Keep the runs that are reused from being purged; then look whether one is. Raises RunPurged, a NotFound."""
+        now, ttl, table = self._services.clock.now_ms(), self._services.ttl(), self._services.backend.table
+        notes: list[Item] = [
+            {
+                "pk": keys.reusers(run.namespace, each.run_id),
+                "sk": run.run_id,
+                "at": now,
+                "before": each.before,
+                "ttl": ttl,
+            }
+            for each in reused.sources
+        ]
+        await table.batch_write(notes)
+        for each in reused.sources:
+            try:
+                await self._lifecycle.header(run.namespace, each.run_id)
+            except RunPurged:
+                await table.batch_write(deletes=[Key(note["pk"], note["sk"]) for note in notes])
+                raise
+            except NotFound:
+                continue  # Its header has expired; its states, which are kept for reruns, are read when needed.
 
     async def _prolong(self, run: RunRef, before: int) -> None:
         """Keep the reused states of the first branch as long as the new run's; their groups are the sweeper's."""

@@ -36,6 +36,7 @@ class Header:
         waiting: the first branch waits for a signal.
         limit_ms: how long the run may take, from its start or its last retry.
         only: the state that the epoch was opened for; None for all that had failed.
+        purging: it is being deleted.
     """
 
     run: RunRef
@@ -56,6 +57,7 @@ class Header:
     waiting: bool = False
     limit_ms: int = 0
     only: str | None = None
+    purging: bool = False
     totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
 
 
@@ -191,6 +193,7 @@ def read_header(item: Item) -> Header:
         waiting="waits" in item,
         limit_ms=item.get("limit", 0),
         only=item.get("only"),
+        purging="purging" in item,
         totals=Totals(*(item.get(f"n{place}", 0) for place in range(len(Totals._fields)))),
     )
 
@@ -211,3 +214,42 @@ def end_actions(status: RunStatus, at_ms: int, ttl: int, totals: Totals) -> list
 def open_in_epoch(epoch: int) -> Condition:
     """The run goes on, and in this epoch: a late message of an earlier pass cannot end a retried run."""
     return AllOf((OneOf("status", OPEN), Equals("epoch", epoch)))
+
+
+PURGED = "PURGED"
+"""In the place of a status, of what is left of a run that was purged."""
+
+
+def is_purged(item: Item) -> bool:
+    """Whether a header is one of a run that was purged, or is being purged: nobody finds it any more."""
+    return "purging" in item or item["status"] == PURGED
+
+
+def purge_actions(header: Header, at_ms: int) -> list[Action]:
+    """The update that marks a run as being purged: out of the lists, and in the sweeper's sight until it is done."""
+    run_id = header.run.run_id
+    return [
+        Set("purging", at_ms),
+        Set("unfinished_pk", keys.unfinished(run_id)),
+        Set("unfinished_sk", keys.order(header.created_ms, run_id)),
+        Remove("by_time_pk"),
+        Remove("by_graph_pk"),
+    ]
+
+
+def unpurge_actions(header: Header) -> list[Action]:
+    """The reverse: another run was begun that reuses its states."""
+    run, at = header.run, header.created_ms
+    return [
+        Set("by_time_pk", keys.by_time(run.namespace, at)),
+        Set("by_graph_pk", keys.by_graph(run.namespace, run.graph, at)),
+        Remove("purging"),
+        Remove("unfinished_pk"),
+        Remove("unfinished_sk"),
+    ]
+
+
+def tombstone(namespace: str, run_id: str, at_ms: int, ttl: int) -> dict[str, Any]:
+    """What is left of a run that was purged."""
+    key = keys.run(namespace, run_id)
+    return {"pk": key.pk, "sk": key.sk, "status": PURGED, "purged": at_ms, "ttl": ttl}

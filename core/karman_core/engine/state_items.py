@@ -3,6 +3,7 @@
     i identifier   st status     t turn         a attempts     ep epoch        cr crashes
     o outputs      w width       ob blobs       oc chunk       ch chosen       d data of a pruned state
     in inputs      er errors     du due         aw awaiting    to time-out     re resumed     sg signals sent
+    sp skipped: id, by whom, and what was awaited
     f first start  s start       e end          b busy ms      wu write units  v layout       ttl
     rp epoch that opened the state again, and what it had counted then: rs status, rt turns, rb busy ms, ru write units
 
@@ -16,7 +17,7 @@ from typing import Any
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import Conflict
-from karman_core.domain.records import Attempt, Record
+from karman_core.domain.records import Attempt, Record, Skip
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
 from karman_core.engine.payloads import dumps, pack, packed_size, unpack, unpack_object
@@ -72,6 +73,8 @@ def attributes(record: Record, ttl: int) -> dict[str, Any]:
     values.update({name: pack(value) for name, value in payloads.items() if value is not None})
     if record.signals:
         values["sg"] = dumps(record.signals)
+    if record.skipped is not None:
+        values["sp"] = dumps([record.skipped.id, record.skipped.by, record.skipped.awaited])
     return values
 
 
@@ -133,6 +136,7 @@ def read_record(item: Item) -> Record:
         epoch=item.get("ep", 0),
         reopened=item.get("rp", 0),
         before=_before(item),
+        skipped=Skip(*json.loads(item["sp"])) if "sp" in item else None,
     )
 
 

@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 
 from karman_core.domain.decide import EndBranch, Fork, RunAgain, Wait
 from karman_core.domain.joins import climb
-from karman_core.domain.messages import Position
+from karman_core.domain.messages import Command, CommandKind, Position
 from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine import keys
 from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.outputs import Place
 from karman_core.engine.paging import every
 from karman_core.engine.prolonging import Prolonger
+from karman_core.engine.purging import Purger
 from karman_core.engine.run_items import Header, read_header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
@@ -45,15 +47,25 @@ class SweepReport:
     prolonged: int = 0
     redriven: int = 0
     sent: int = 0
+    purged: int = 0
     failed: int = 0
     complete: bool = True
     """False when its time was over before all runs were looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """How many states were looked at, how many messages sent, and the last place if there are more behind it."""
+
+    looked_at: int
+    sent: int
+    last: Place | None
+
+
 class Sweeper:
     """Goes through unfinished runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the parts that it guards
         self,
         services: Services,
         *,
@@ -63,6 +75,7 @@ class Sweeper:
         failures: Failures,
         waits: Waits,
         prolonger: Prolonger,
+        purger: Purger,
         sender: Sender,
     ) -> None:
         self._services = services
@@ -72,6 +85,7 @@ class Sweeper:
         self._failures = failures
         self._waits = waits
         self._prolonger = prolonger
+        self._purger = purger
         self._sender = sender
 
     async def sweep(self, until_ms: int | None = None) -> SweepReport:
@@ -121,6 +135,9 @@ class Sweeper:
 
     async def _look_at(self, header: Header, report: SweepReport) -> SweepReport:
         run, now = header.run, self._services.clock.now_ms()
+        if header.purging:
+            done = await self._purger.go_on(run.namespace, run.run_id)
+            return replace(report, purged=report.purged + int(done))
         if now >= run.deadline_ms:
             await self._lifecycle.expire(run.namespace, run.run_id)
             return replace(report, expired=report.expired + 1)
@@ -150,6 +167,48 @@ class Sweeper:
             return 0
         await self._sender.send_positions(graph, positions, again=True)
         return len(positions)
+
+    async def redrive_some(self, header: Header, after: Place | None, most: int) -> Redriven:
+        """Send again what a part of a run waits for, whenever something moved last, and its deadline.
+
+        What waits for a time is sent for that time: a queue that lost all else has lost that too.
+
+        Args:
+            after: where the part before ended.
+            most: states that are looked at.
+        """
+        graph = await self._graphs.compiled(header.run.namespace, header.run.graph, header.run.version)
+        begin = after or (header.run.reused.last if header.run.reused else None)
+        found: dict[int, list[Position]] = {}
+        looked_at, last = 0, None
+        async for visit in self._walker.walk(graph, self._walker.root(graph, header.run), begin):
+            if looked_at == most:
+                break
+            looked_at, last = looked_at + 1, visit.place
+            due_ms = await self._due_ms(header, visit)
+            if due_ms is not None:
+                found.setdefault(due_ms, []).append(_sendable(visit))
+        else:
+            last = None
+        if after is None and header.timed:
+            deadline = Command(CommandKind.DEADLINE, header.run.namespace, header.run.run_id)
+            await self._sender.command(header.home, deadline, at_ms=header.run.deadline_ms)
+        for due_ms, positions in found.items():
+            await self._sender.send_positions(graph, positions, again=True, at_ms=due_ms or None)
+        return Redriven(looked_at, sum(map(len, found.values())), last)
+
+    async def _due_ms(self, header: Header, visit: Visit) -> int | None:
+        """When something should go on here (0: now), None where nothing does."""
+        now = self._services.clock.now_ms()
+        if visit.record is None:
+            return header.starts_ms if header.starts_ms > now else 0
+        match visit.decision:
+            case RunAgain(due_ms):
+                return due_ms if due_ms > now else 0
+            case Wait():
+                return 0  # It is registered again, with its time-out.
+            case _:
+                return 0 if await self._open(visit) else None
 
     async def _open(self, visit: Visit) -> bool:
         """Whether something should go on here: nothing recorded, a turn due, a wait, or an end that was not told."""

@@ -20,7 +20,7 @@ from karman_core.domain.tags import given_tag_problems
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
 from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
-from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.lifecycle import Lifecycle, RunPurged
 from karman_core.engine.payloads import dumps
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.run_items import Header, header_json, request_hash
@@ -46,6 +46,10 @@ class Request:
     trigger: str | None = None
     run_id: str | None = None
     trace: str | None = None
+
+
+class _KeyPurged(Conflict):
+    """The run that the key began was deleted."""
 
 
 class Triggers:
@@ -123,10 +127,14 @@ class Triggers:
             value.inputs,
             value.store,
             key=key,
+            timeout_ms=None if value.timeout_seconds is None else round(value.timeout_seconds * 1000),
             trigger=schedule.trigger,
             run_id=run_id,
         )
-        started = await self.trigger(request)
+        try:
+            started = await self.trigger(request)
+        except _KeyPurged:
+            return None
         await self._services.backend.table.put({"pk": last.pk, "sk": last.sk, "run": run_id})
         return started
 
@@ -184,6 +192,10 @@ class Triggers:
         """What was begun for this request before, if anything. Raises Conflict as trigger."""
         try:
             before = await self._lifecycle.header(header.run.namespace, header.run.run_id)
+        except RunPurged as purged:
+            raise _KeyPurged(
+                f"Idempotency key '{header.key}' began run '{header.run.run_id}', which was purged; use another key."
+            ) from purged
         except NotFound:
             return None
         if before.request != header.request:

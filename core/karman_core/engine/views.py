@@ -122,6 +122,8 @@ class StateView:
     error: str | None = None
     reused_from: str | None = None
     """The run that has executed it, if this one reuses it."""
+    skipped_by: str | None = None
+    """Who gave its outputs instead of its node, if it was skipped: `key:ID`, `iam:ARN`, `local:USER`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,24 @@ class BulkView:
     refused: tuple[Refusal, ...]
     cursor: str | None = None
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveView:
+    """How many states of a run were looked at, and how many messages sent again; where to go on."""
+
+    run_id: str
+    looked_at: int
+    sent: int
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeView:
+    """A run that was purged. Not `complete`: nobody finds it any more, and workers are deleting the rest of it."""
+
+    run_id: str
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)

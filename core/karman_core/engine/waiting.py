@@ -125,6 +125,12 @@ class Waits:
         wait = keys.wait(then.run.namespace, then.run.run_id, name, then.branch, then.number, then.turn)
         await self._go_on(wait, then)
 
+    async def forget(self, position: Position, name: str) -> None:
+        """A wait has ended without a signal: its state was skipped on the turn of the position."""
+        run = position.run
+        wait = keys.wait(run.namespace, run.run_id, name, position.branch, position.number, position.turn)
+        await self._forget(wait, position)
+
     async def overlooked(self, position: Position, record: Record) -> bool:
         """Whether a WAITING state has to be registered again: its wait is not kept, or its time-out did not come."""
         run, name = position.run, record.awaiting or ""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from karman_core.domain.definition import Name
-from karman_core.engine.access import Principal, Scope
+from karman_core.engine.access import IAM_PREFIX, Principal, Scope
 
 EVERY_NAMESPACE = "*"
 
@@ -74,4 +74,4 @@ class IamCallers:
         here = frozenset(scope for caller in found for scope in caller.scopes)
         # An administrator of all namespaces is what the server's own key is; all others are of one, or of none.
         of = None if Scope.ADMIN in everywhere else (namespace or _NONE) if found else _NONE
-        return Principal(f"iam.{signer}", of, here)
+        return Principal(f"{IAM_PREFIX}{signer}", of, here)

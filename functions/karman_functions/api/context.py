@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys, Principal
+from karman_core.engine.operators import Operator
 from karman_core.ports.system import Clock, Entropy
 from karman_core.ports.timers import Schedules
 from karman_functions.api.callers import IamCallers
@@ -51,3 +52,11 @@ def services() -> Services:
 def engine() -> Engine:
     """Of the request that is being served."""
     return services().engine
+
+
+def operator() -> Operator:
+    """What whoever asks may change, recorded in the audit log; for routes that need a key."""
+    current = exchange.get()
+    if current.principal is None:
+        raise RuntimeError("A route that needs no key changes nothing that is audited.")
+    return current.services.engine.operator(current.principal.name)

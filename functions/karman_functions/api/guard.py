@@ -77,6 +77,13 @@ def _authorize(principal: Principal, namespace: str | None, scopes: tuple[Scope,
         raise NotFound("There is no such namespace.")
 
 
+def require(namespace: str, scope: Scope) -> None:
+    """Ask for more than the route does, for some of what it can do. Raises Forbidden."""
+    principal = exchange.get().principal
+    if principal is None or not principal.may(namespace, scope):
+        raise Forbidden(f"The caller may not do this: it takes scope '{scope}' in this namespace.")
+
+
 def _check_media_type(event: APIGatewayProxyEventV2) -> None:
     given = event.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
     if event.body and given != _JSON:

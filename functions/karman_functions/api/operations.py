@@ -23,6 +23,18 @@ class RunToRerun(Request):
     inputs: dict[str, JSON] | None = None
 
 
+class StateToSkip(Request):
+    """What a state is given: one output, several (a fanout), or null as of a node that returned nothing."""
+
+    outputs: dict[str, JSON] | list[dict[str, JSON]] | None
+    next: Name | None = None
+
+    @property
+    def given(self) -> list[dict[str, JSON]] | None:
+        """The outputs as a list."""
+        return [self.outputs] if isinstance(self.outputs, dict) else self.outputs
+
+
 class RunsWanted(Request):
     """Which runs are meant; all that is said must hold. Without a status, those that the action can change."""
 

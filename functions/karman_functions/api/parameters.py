@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from karman_core.domain.definition import NAME_PATTERN, NODE_NAME_PATTERN, TAG_PATTERN
 from karman_functions.api.limits import MAX_PAGE, MAX_TAG_FILTERS, MAX_WAIT_SECONDS
 
-_ID = r"^[a-z0-9]{1,64}$"
+RUN_ID = r"^[a-z0-9]{1,64}$"
 _TAG = TAG_PATTERN.removesuffix("$") + ":"
 STATE_ID = r"^[a-z0-9]{1,64}-[0-9._]{0,512}-[0-9]{1,9}$"
 
@@ -20,12 +20,12 @@ NewGraphName: TypeAlias = Annotated[
     str, Path(json_schema_extra={"pattern": NAME_PATTERN}, description="A graph's name.")
 ]
 NodeName: TypeAlias = Annotated[str, Path(pattern=NODE_NAME_PATTERN, description="A node's name.")]
-RunId: TypeAlias = Annotated[str, Path(pattern=_ID, description="A run's id.")]
+RunId: TypeAlias = Annotated[str, Path(pattern=RUN_ID, description="A run's id.")]
 StateId: TypeAlias = Annotated[
     str,
     Path(pattern=STATE_ID, description="A state's id."),
 ]
-KeyId: TypeAlias = Annotated[str, Path(pattern=_ID, description="An API key's id.")]
+KeyId: TypeAlias = Annotated[str, Path(pattern=RUN_ID, description="An API key's id.")]
 
 TriggerName: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="A trigger's name.")]
 

@@ -36,7 +36,7 @@ async def _settled(current: Process, letter: Letter, seconds: float) -> bool:
     """Whether the letter was settled. One that fails or takes too long does not harm the others."""
     try:
         async with asyncio.timeout(seconds):
-            outcome = await settle(current.engine, current.backend.blobs, letter)
+            outcome = await settle(current.engine, current.backend.archive, letter)
     except Exception:
         logger.exception("dead letter not settled", extra=fields(letter))
         current.metrics.count("DeadLettersFailed")

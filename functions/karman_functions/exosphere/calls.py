@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from karman_core.engine import Engine
 from karman_core.engine.access import Principal, Scope
 from karman_core.engine.inspecting import Inspector
+from karman_core.engine.operators import Operator
 from karman_core.ports.system import Clock, Entropy
 from karman_functions.exosphere.directory import Directory
 from karman_functions.exosphere.settings import ExosphereSettings
@@ -46,6 +47,13 @@ class Call:
     def engine(self) -> Engine:
         """The use cases."""
         return self.tools.engine
+
+    @property
+    def operator(self) -> Operator:
+        """What whoever asks may change, recorded in the audit log; for routes that need a key."""
+        if self.principal is None:
+            raise RuntimeError("A route that needs no key changes nothing that is audited.")
+        return self.tools.engine.operator(self.principal.name)
 
     @property
     def namespace(self) -> str:

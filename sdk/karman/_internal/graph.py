@@ -189,6 +189,7 @@ class Graph:
         name: str | None = None,
         enabled: bool = True,
         overlap: Overlap | OverlapName = Overlap.ALLOW,
+        timeout: Duration | None = None,
     ) -> None:
         """Trigger the graph by a schedule.
 
@@ -200,10 +201,12 @@ class Graph:
             name: unique in the graph; by default `cron-` and the position among the triggers.
             enabled: False keeps the trigger without firing it.
             overlap: what a firing does while the run of the previous one goes on: "allow" or "skip".
+            timeout: of each run; by default the graph's.
 
         Raises:
-            InvalidInput: if JSON cannot hold the inputs or values.
+            InvalidInput: if JSON cannot hold the inputs or values, or the timeout is no duration.
         """
+        limit = None if timeout is None else to_seconds(timeout, "The timeout of a cron trigger")
         value = {
             "expression": expression,
             "timezone": timezone,
@@ -211,6 +214,7 @@ class Graph:
             "overlap": str(overlap),
             "inputs": to_json(dict(inputs or {}), "The inputs of a cron trigger"),
             "store": to_json(dict(store or {}), "The store values of a cron trigger"),
+            "timeout_seconds": limit,
         }
         self._triggers.append({"type": "CRON", "name": name, "value": value})
 
@@ -311,7 +315,9 @@ class Graph:
             known = classes.get(instance.node_name)
             graph._put(placement_of(instance, graph, known, elsewhere=elsewhere))
         for trigger in definition.triggers:
-            graph.cron(**dict(trigger.value), name=trigger.name)
+            value = dict(trigger.value)
+            timeout = value.pop("timeout_seconds")
+            graph.cron(**value, name=trigger.name, timeout=timeout)
         return graph
 
     def _put(self, placement: Placement) -> PlacedNode:

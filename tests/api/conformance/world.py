@@ -26,13 +26,14 @@ REFUSED_BY_CHANCE = 0.1
 """So often a request keeps the parameters that were generated for it, which name nothing that is there."""
 
 BY_ROUTE = {
+    "DELETE ": "failed",
     "/work/": "working",
     "/retry": "failed",
     "/resume": "paused",
     "/groups": "wide",
     "/signals": "waiting",
 }
-"""What a route is mostly tried with, by a part of its path."""
+"""What a route is mostly tried with, by a part of its method and path."""
 
 _LONG = {"wait_seconds": 5, "lease_seconds": 3_600}
 
@@ -79,7 +80,7 @@ class World:
     def bind(self, case: Case[Any], chance: random.Random) -> None:
         """Make the request name things that are there, unless it is to be refused for what it names."""
         wrong = negated(case)
-        about = self._about(case.path, chance)
+        about = self._about(f"{case.method} {case.path}", chance)
         known = {**self._named, **about, **({"name": "a"} if "/nodes/" in case.path else {})}
         if "path_parameters" not in wrong:
             keep = "" if chance.random() >= REFUSED_BY_CHANCE else chance.choice([*case.path_parameters, ""])
@@ -93,8 +94,8 @@ class World:
             body = {**case.body, **self._fields(case, case.body, about)}
             case.body = {name: value for name, value in body.items() if name != "cursor"}
 
-    def _about(self, path: str, chance: random.Random) -> Mapping[str, str]:
-        fitting = [kind for part, kind in BY_ROUTE.items() if part in path]
+    def _about(self, route: str, chance: random.Random) -> Mapping[str, str]:
+        fitting = [kind for part, kind in BY_ROUTE.items() if part in route]
         return self._runs[
             fitting[0] if fitting and chance.random() < 0.85 else chance.choice(list(self._runs))
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from karman_core.backends.aws.blobs import S3Blobs
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AwsBackend:
-    """Every port, ready to use from several threads and event loops. Nothing is connected before the first call."""
+    """Every port, ready to use from several threads and event loops. Nothing is connected before the first call.
+
+    Attributes:
+        archive: the same bucket for what is kept for good: names here are keys as they are, outside `blob_prefix`.
+    """
 
     table: DynamoDBTable
     queue: SQSQueue
@@ -30,6 +34,7 @@ class AwsBackend:
     schedules: SchedulerSchedules
     secrets: ParameterStoreSecrets
     blobs: S3Blobs
+    archive: S3Blobs
     events: EventBridgeEvents
     clients: AwsClients
 
@@ -54,6 +59,7 @@ class AwsBackend:
             schedules=SchedulerSchedules(clients, settings),
             secrets=ParameterStoreSecrets(clients, settings),
             blobs=S3Blobs(clients, settings),
+            archive=S3Blobs(clients, replace(settings, blob_prefix="")),
             events=EventBridgeEvents(clients, settings, clock, entropy),
             clients=clients,
         )

@@ -56,6 +56,8 @@ _PATIENCE = {
     "events": _Patience(4, 3, 10),
     "scheduler": _Patience(5, 3, 10),
     "ssm": _Patience(5, 3, 10),
+    "cloudwatch": _Patience(4, 3, 10),
+    "lambda": _Patience(4, 3, 10),
 }
 
 
@@ -69,6 +71,11 @@ class AwsClients:
         self._making = threading.Lock()
         # Threads are started as calls need them, so an idle pool costs nothing.
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="karman-aws")
+
+    @property
+    def settings(self) -> AwsSettings:
+        """Of the deployment that they are for."""
+        return self._settings
 
     @property
     def dynamodb(self) -> DynamoDBClient:
@@ -93,6 +100,10 @@ class AwsClients:
     @property
     def events(self) -> EventBridgeClient:
         return cast("EventBridgeClient", self._client("events"))
+
+    def untyped(self, service: str) -> Any:  # noqa: ANN401
+        """The client of a service that only inspections ask, and that has no port."""
+        return self._client(service)
 
     def warm(self, *services: str) -> None:
         """Make the clients of these services now, where that costs nobody's time."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 DEFAULT_THREADS = 32
+RUN_BLOBS = "runs/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class AwsSettings:
         region: None for what the SDK finds (variables, profile, instance).
         endpoint: URL of every service; None for AWS or the SDK's own endpoint variables.
         endpoints: URL by service, as the SDK names it (`dynamodb`, `sqs`, ...); goes before `endpoint`.
-        bucket: where blobs are kept; `blob_prefix` begins the keys of its objects.
+        bucket: where blobs are kept. `blob_prefix` begins the keys of the objects of runs, so that the rule which
+            expires them can spare all others.
         event_bus: name or ARN of the bus that events are put on.
         timer_group: Scheduler group of the one-time schedules; `schedule_group`: that of the cron triggers. Two, so
             that a list of triggers does not read every timer.
@@ -40,7 +42,7 @@ class AwsSettings:
     endpoint: str | None = None
     endpoints: Mapping[str, str] = field(default_factory=dict)
     bucket: str = ""
-    blob_prefix: str = ""
+    blob_prefix: str = RUN_BLOBS
     event_bus: str = "default"
     timer_group: str = "default"
     schedule_group: str = "default"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from karman_functions.api.routes import (
+    audit,
     control,
     graphs,
     health,
@@ -30,4 +31,5 @@ RESOURCES = (
     triggers.resource,
     work.resource,
     keys.resource,
+    audit.resource,
 )

@@ -13,7 +13,7 @@ from karman_core.domain.errors import Forbidden
 from karman_core.domain.parsing import parse_definition
 from karman_core.engine.access import Scope
 from karman_core.engine.views import GraphView
-from karman_functions.api.context import engine, exchange
+from karman_functions.api.context import engine, exchange, operator
 from karman_functions.api.limits import MAX_PAGE
 from karman_functions.api.models import Checked, Graphs, GraphToStore, Version, Versions
 from karman_functions.api.paging import page_of
@@ -42,7 +42,7 @@ async def put_graph(
     if validate_only:
         problems = await engine().check_graph(namespace, definition)
         return Checked(valid=not problems, problems=problems)
-    return await engine().put_graph(namespace, definition, secrets=body.secrets)
+    return await operator().put_graph(namespace, definition, secrets=body.secrets)
 
 
 @resource.route("GET", "/graphs", Scope.READ)
@@ -94,7 +94,7 @@ async def delete_graph(namespace: Namespace, name: GraphName) -> Response[None]:
 
     A graph that is stored later under this name goes on counting versions.
     """
-    await engine().delete_graph(namespace, name)
+    await operator().delete_graph(namespace, name)
     return Response(204)
 
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from karman_core.engine.access import IssuedKey, Scope
-from karman_functions.api.context import services
+from karman_functions.api.context import operator, services
 from karman_functions.api.limits import MAX_PAGE
 from karman_functions.api.models import Keys, KeyToIssue, KeyToRotate
 from karman_functions.api.paging import page_of
@@ -28,13 +28,13 @@ async def list_keys(namespace: Namespace, limit: Limit = MAX_PAGE, cursor: Curso
 @resource.route("POST", "/keys", Scope.ADMIN, status=201)
 async def issue_key(namespace: Namespace, body: Annotated[KeyToIssue, Body()]) -> IssuedKey:
     """Make a key. Its secret is in this answer and in no other."""
-    return await services().keys.issue(namespace, body.name, body.scopes)
+    return await operator().issue_key(services().keys, namespace, body.name, body.scopes)
 
 
 @resource.route("DELETE", "/keys/<key_id>", Scope.ADMIN, status=204)
 async def revoke_key(namespace: Namespace, key_id: KeyId) -> Response[None]:
     """End a key. Processes that have just verified it believe it for some seconds more."""
-    await services().keys.revoke(namespace, key_id)
+    await operator().revoke_key(services().keys, namespace, key_id)
     return Response(204)
 
 
@@ -45,4 +45,6 @@ async def rotate_key(
     body: Annotated[KeyToRotate, Body()] = KeyToRotate(),  # noqa: B008  frozen
 ) -> IssuedKey:
     """Give a key another secret; the one before goes on for the overlap."""
-    return await services().keys.rotate(namespace, key_id, overlap_seconds=body.overlap_seconds)
+    return await operator().rotate_key(
+        services().keys, namespace, key_id, overlap_seconds=body.overlap_seconds
+    )

@@ -10,8 +10,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from karman_core.domain.definition import NAME_PATTERN
 from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine.access import Scope
-from karman_core.engine.views import RunsPage, RunView, Started, StatesPage
-from karman_functions.api.context import engine, services
+from karman_core.engine.views import PurgeView, RunsPage, RunView, Started, StatesPage
+from karman_functions.api.context import engine, operator, services
 from karman_functions.api.filters import tag_filter
 from karman_functions.api.models import RunToStart, StoreValues
 from karman_functions.api.parameters import (
@@ -82,28 +82,38 @@ async def get_run(namespace: Namespace, run_id: RunId, wait_seconds: WaitSeconds
     return await ended_run(engine(), services().clock, namespace, run_id, wait_seconds)
 
 
+@resource.route("DELETE", "/runs/<run_id>", Scope.ADMIN)
+async def purge_run(namespace: Namespace, run_id: RunId) -> PurgeView:
+    """Delete a run that has ended, with all that is kept of it; again is no error.
+
+    Nobody finds the run from then on. Where `complete` is false there was much of it, and workers delete the rest. A
+    run whose states another one reuses is refused: purge that one first. The idempotency key stays used.
+    """
+    return await operator().purge(namespace, run_id)
+
+
 @resource.route("POST", "/runs/<run_id>/cancel", Scope.TRIGGER)
 async def cancel_run(namespace: Namespace, run_id: RunId) -> RunView:
     """End a run as CANCELLED; states in flight may finish."""
-    return await engine().cancel(namespace, run_id)
+    return await operator().cancel(namespace, run_id)
 
 
 @resource.route("POST", "/runs/<run_id>/pause", Scope.TRIGGER)
 async def pause_run(namespace: Namespace, run_id: RunId) -> RunView:
     """Begin no further states of a run."""
-    return await engine().pause(namespace, run_id)
+    return await operator().pause(namespace, run_id)
 
 
 @resource.route("POST", "/runs/<run_id>/resume", Scope.TRIGGER)
 async def resume_run(namespace: Namespace, run_id: RunId) -> RunView:
     """Go on with a paused run."""
-    return await engine().resume(namespace, run_id)
+    return await operator().resume(namespace, run_id)
 
 
 @resource.route("POST", "/runs/<run_id>/retry", Scope.TRIGGER)
 async def retry_run(namespace: Namespace, run_id: RunId) -> RunView:
     """Run every failed state of a FAILED run again, and what follows from it."""
-    return await engine().retry(namespace, run_id)
+    return await operator().retry(namespace, run_id)
 
 
 @resource.route("GET", "/runs/<run_id>/states", Scope.READ)

@@ -7,7 +7,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from karman_core.engine.access import Scope
-from karman_functions.api.context import engine
+from karman_functions.api.context import engine, operator
 from karman_functions.api.models import Accepted, Awaited, SignalToSend
 from karman_functions.api.parameters import Namespace, RunId
 from karman_functions.api.routing import Resource
@@ -24,5 +24,5 @@ async def list_awaited(namespace: Namespace, run_id: RunId) -> Awaited:
 @resource.route("POST", "/runs/<run_id>/signals", Scope.TRIGGER, status=202)
 async def send_signal(namespace: Namespace, run_id: RunId, body: Annotated[SignalToSend, Body()]) -> Accepted:
     """Send a signal; one that nobody awaits yet is kept."""
-    await engine().signal(namespace, run_id, body.name, body.payload, signal_id=body.id)
+    await operator().signal(namespace, run_id, body.name, body.payload, signal_id=body.id)
     return Accepted()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from karman_core.domain.cron import next_firing
-from karman_core.domain.errors import Conflict, InvalidRequest, NotFound
+from karman_core.domain.errors import InvalidRequest, NotFound
 from karman_core.engine.access import Scope
 from karman_core.engine.views import Started
 from karman_core.ports.timers import Schedule
-from karman_functions.api.context import engine, services
+from karman_functions.api.context import engine, operator, services
 from karman_functions.api.limits import MAX_PAGE
 from karman_functions.api.models import Trigger, Triggers
 from karman_functions.api.paging import page_of
@@ -42,10 +42,7 @@ async def fire_trigger(namespace: Namespace, name: GraphName, trigger: TriggerNa
     """Begin a run as the trigger would now: with its inputs, its store, and its way with overlaps."""
     for schedule in await services().schedules.list(namespace, name):
         if schedule.trigger == trigger:
-            started = await engine().fire(schedule, services().clock.now_ms())
-            if started is None:
-                raise Conflict(f"Trigger '{trigger}' is disabled, or its run before goes on.")
-            return started
+            return await operator().fire(schedule, services().clock.now_ms())
     raise NotFound(f"Graph '{name}' has no trigger '{trigger}'.")
 
 
@@ -62,7 +59,7 @@ async def disable_trigger(namespace: Namespace, name: GraphName, trigger: Trigge
 
 
 async def _set(namespace: str, graph: str, trigger: str, *, enabled: bool) -> Trigger:
-    value = (await engine().set_trigger(namespace, graph, trigger, enabled=enabled)).value
+    value = (await operator().set_trigger(namespace, graph, trigger, enabled=enabled)).value
     schedule = Schedule(namespace, graph, trigger, value.expression, value.timezone, enabled=value.enabled)
     return _shown(schedule, services().clock.now_ms())
 

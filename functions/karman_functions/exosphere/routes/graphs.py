@@ -34,7 +34,7 @@ async def upsert_graph(call: Call, body: GraphToUpsert) -> dict[str, Any]:
     refusal = template_problem(body) or structural(await call.engine.check_graph(call.namespace, definition))
     if refusal is not None:
         raise Failed(400, refusal)
-    view = await call.engine.put_graph(call.namespace, definition, secrets=body.secrets)
+    view = await call.operator.put_graph(call.namespace, definition, secrets=body.secrets)
     return graph_response(view, await _first_ms(call, view), pending=True)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from pydantic import BaseModel
 
 from karman._internal.http.calls import Call, T
-from karman._internal.http.control_routes import ControlRoutes
+from karman._internal.http.control_routes import ControlRoutes, Outputs
 from karman._internal.http.exchange import Exchange
 from karman._internal.http.overview_routes import RunsWanted
 from karman._internal.http.results import Page
 from karman._internal.http.routes import Routes
-from karman_core.engine.views import BulkView, GroupView, RunView, Started, StateView
+from karman_core.engine.auditing import AuditEntry
+from karman_core.engine.views import BulkView, GroupView, PurgeView, RunView, Started, StateView
 
 
 class ControlMethods(ABC):
@@ -32,6 +33,64 @@ class ControlMethods(ABC):
             Conflict: the run or the state has not failed, or a unite above the state has committed.
         """
         return self._send(ControlRoutes(self._routes).retry_state(run_id, state_id))
+
+    def skip(
+        self,
+        run_id: str,
+        state_id: str,
+        outputs: Sequence[Outputs] | Outputs | None,
+        *,
+        next_node: str | None = None,
+    ) -> StateView:
+        """Give a state its outputs instead of its node; the run goes on as if the node had given them.
+
+        Args:
+            outputs: one output or several (a fanout); None as of a node that returned nothing.
+            next_node: the one that follows, where the node would have chosen one.
+
+        Raises:
+            NotFound: no such run or state.
+            Conflict: the state has an outcome, or the run has ended other than FAILED.
+            InvalidInput: the outputs do not fit the node's schema.
+        """
+        return self._send(ControlRoutes(self._routes).skip(run_id, state_id, outputs, next_node))
+
+    def redrive(self, run_id: str) -> int:
+        """Send again all that a run waits for, for one whose queue was lost; how many messages were sent.
+
+        A node that is running may run once more. Raises NotFound; Conflict when the run has ended or is paused.
+        """
+        sent, cursor = 0, None
+        while True:
+            done = self._send(ControlRoutes(self._routes).redrive(run_id, cursor))
+            sent, cursor = sent + done.sent, done.cursor
+            if cursor is None:
+                return sent
+
+    def purge(self, run_id: str) -> PurgeView:
+        """Delete a run that has ended, with all that is kept of it; again is no error.
+
+        Raises:
+            NotFound: no such run.
+            Conflict: it goes on, or another run reuses its states.
+        """
+        return self._send(ControlRoutes(self._routes).purge(run_id))
+
+    def audit(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        run_id: str | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[AuditEntry]:
+        """Who changed what, newest first. For keys with scope admin.
+
+        Args:
+            since, until: times with a zone: from then on, and before then.
+            run_id: only about this run.
+        """
+        return self._all(ControlRoutes(self._routes).audit(since, until, run_id, page_size))
 
     def rerun(
         self,
@@ -73,7 +132,7 @@ class ControlMethods(ABC):
         """Do the same with each run of a page of a list; go on with `cursor` until there is none.
 
         Args:
-            action: `cancel`, `pause`, `resume` or `retry`.
+            action: `cancel`, `pause`, `resume`, `retry` or `purge` (which takes scope admin).
             status: by default those that the action can change; it and the next four as of `runs`.
             limit: runs that are looked at; by default 100.
             dry_run: do nothing; `done` are the runs with which it would be done.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
@@ -13,7 +15,18 @@ from karman._internal.http.results import Page, page_reader, reader
 from karman._internal.http.routes import Routes
 from karman._internal.json_values import to_json
 from karman_core.domain.definition import JSON
-from karman_core.engine.views import BulkView, GroupView, RunView, Started, StateView
+from karman_core.engine.auditing import AuditEntry
+from karman_core.engine.views import (
+    BulkView,
+    GroupView,
+    PurgeView,
+    RedriveView,
+    RunView,
+    Started,
+    StateView,
+)
+
+Outputs: TypeAlias = Mapping[str, object] | BaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,41 @@ class ControlRoutes:
             body["limit"] = limit
         path, again = self.routes.path("runs", "bulk"), dry_run or action != "retry"
         return Call("POST", path, reader(BulkView), body, idempotent=again)
+
+    def skip(
+        self, run_id: str, state_id: str, outputs: Sequence[Outputs] | Outputs | None, next_node: str | None
+    ) -> Call[StateView]:
+        several = isinstance(outputs, Sequence)
+        given: JSON = None
+        if outputs is not None:
+            each = outputs if isinstance(outputs, Sequence) else [outputs]
+            values = [to_json(output, "The outputs") for output in each]
+            given = list[JSON](values) if several else values[0]
+        body: dict[str, JSON] = {"outputs": given}
+        if next_node is not None:
+            body["next"] = next_node
+        return Call(
+            "POST", self.routes.path("runs", run_id, "states", state_id, "skip"), reader(StateView), body
+        )
+
+    def redrive(self, run_id: str, cursor: str | None) -> Call[RedriveView]:
+        path = self.routes.path("runs", run_id, "redrive")
+        # Again it would send all of it again, which does no harm but takes work.
+        return Call("POST", path, reader(RedriveView), query={"cursor": cursor}, idempotent=False)
+
+    def purge(self, run_id: str) -> Call[PurgeView]:
+        return Call("DELETE", self.routes.path("runs", run_id), reader(PurgeView))
+
+    def audit(
+        self, since: datetime | None, until: datetime | None, run_id: str | None, limit: int | None
+    ) -> Call[Page[AuditEntry]]:
+        query = {
+            "since_ms": epoch_ms(since, "since"),
+            "until_ms": epoch_ms(until, "until"),
+            "run_id": run_id,
+            "limit": limit,
+        }
+        return Call("GET", self.routes.path("audit"), page_reader("entries", AuditEntry), query=query)
 
     def state(self, run_id: str, state_id: str) -> Call[StateView]:
         return Call("GET", self.routes.path("runs", run_id, "states", state_id), reader(StateView))

@@ -1,0 +1,69 @@
+"""`karman export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from karman_cli import options
+from karman_cli.operating import Session, operating
+
+if TYPE_CHECKING:
+    from karman_cli.connections.connection import Connection
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", dir_okay=False, help="Write to this file, which only you can read."
+    ),
+]
+
+
+@operating
+def export(session: Session, run: options.RunId, *, out: Out = None) -> None:
+    """Write a whole run as JSON lines: header, graph, states with attempts, groups, store, awaited signals.
+
+    A run that goes on is written as it stands while it is read. With --json and --out: what was written.
+    """
+    from karman_cli.output import note, print_document
+
+    if out is None:
+        session.run(lambda connection: _write(connection, run, sys.stdout))
+        return
+    count = session.run(lambda connection: _to_file(connection, run, out))
+    if session.as_json:
+        print_document({"run_id": run, "file": out, "lines": count})
+    else:
+        note(f"{count:,} lines of run {run} in {out}")
+
+
+async def _to_file(connection: Connection, run: str, out: Path) -> int:
+    """A file beside it takes its place when it is whole."""
+    part = out.with_name(f"{out.name}.part")
+    part.touch(mode=0o600)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            count = await _write(connection, run, file)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+async def _write(connection: Connection, run: str, file: TextIO) -> int:
+    import json
+
+    from pydantic_core import to_jsonable_python
+
+    from karman_cli.exporting import lines
+
+    count = 0
+    async for line in lines(connection, run):
+        text = json.dumps(to_jsonable_python(line, by_alias=True), ensure_ascii=False)
+        file.write(f"{text}\n")
+        count += 1
+    file.flush()
+    return count
