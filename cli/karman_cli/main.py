@@ -14,11 +14,13 @@ from karman_cli.commands.cancel import cancel
 from karman_cli.commands.deploy import deploy, destroy
 from karman_cli.commands.dev import dev
 from karman_cli.commands.doctor import doctor
+from karman_cli.commands.export import export
 from karman_cli.commands.login import login, logout
 from karman_cli.commands.logs import logs
 from karman_cli.commands.pause import pause
 from karman_cli.commands.purge import purge
 from karman_cli.commands.redrive import redrive
+from karman_cli.commands.redrive_dead_letters import redrive_dead_letters
 from karman_cli.commands.rerun import rerun
 from karman_cli.commands.resume import resume
 from karman_cli.commands.retry import retry
@@ -45,7 +47,7 @@ Command: TypeAlias = Callable[..., int | None]
 
 HERE: tuple[Command, ...] = (run, dev, worker, deploy, destroy, login, logout, version)
 RUNS = (trigger, runs, show, logs, stats, signal, cancel, pause, resume, retry, rerun, skip, redrive, purge)
-OPERATING: tuple[Command, ...] = (apply, *RUNS, audit, doctor)
+OPERATING: tuple[Command, ...] = (apply, *RUNS, export, redrive_dead_letters, audit, doctor)
 GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "triggers": (
         "Cron triggers of graphs; lists them without a command.",
@@ -55,6 +57,7 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
             "enable": triggers.enable_trigger,
             "disable": triggers.disable_trigger,
             "fire": triggers.fire_trigger,
+            "reconcile": triggers.reconcile_triggers,
         },
     ),
     "keys": (

@@ -117,8 +117,8 @@ class _Batch:
         others = [lease for lease in leases if lease.message.receive_count < SUSPECT_RECEIVES]
         await self._together(others)
         # In another order each time, so that one which kills the process is not always before the same other.
-        for lease in sorted(suspects, key=_shuffled):
-            if others and self._late():
+        for number, lease in enumerate(sorted(suspects, key=_shuffled)):
+            if (others or number) and self._late():
                 await self._give_back(lease)
             else:
                 await self._together([lease])

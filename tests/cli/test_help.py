@@ -24,6 +24,11 @@ COMMANDS = [
     "resume",
     "retry",
     "rerun",
+    "deploy",
+    "destroy",
+    "doctor",
+    "export",
+    "redrive-dead-letters",
     "login",
     "logout",
     "version",
@@ -31,7 +36,10 @@ COMMANDS = [
 
 GROUPED = [
     *[["keys", *name] for name in ([], ["list"], ["create"], ["rotate"], ["delete"])],
-    *[["triggers", *name] for name in ([], ["list"], ["next"], ["fire"], ["enable"], ["disable"])],
+    *[
+        ["triggers", *name]
+        for name in ([], ["list"], ["next"], ["fire"], ["enable"], ["disable"], ["reconcile"])
+    ],
     *[["profiles", *name] for name in ([], ["list"], ["use"])],
 ]
 

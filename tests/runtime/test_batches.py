@@ -214,6 +214,22 @@ async def test_it_is_given_back_when_the_others_took_most_of_the_time(bench: Ben
     assert bench.engine.begun == ["fresh"]
 
 
+async def test_of_several_such_messages_one_that_takes_all_the_time_does_not_fail_the_next(
+    bench: Bench,
+) -> None:
+    gate = Gate()
+    bench.engine.otherwise = gate
+    suspects = await received(bench, "x", "y", receives=3)
+    working = asyncio.create_task(run(bench, suspects, times(bench, 100)))
+    await eventually(lambda: bench.engine.active == 1)
+    bench.clock.skip(50)
+    gate.open()
+
+    (first,) = bench.engine.begun
+    assert await working == sorted({"x", "y"} - {first})
+    assert bench.engine.begun == [first]
+
+
 async def test_by_itself_it_is_worked_on_whatever_the_time(bench: Bench) -> None:
     assert await run(bench, await received(bench, "x", receives=5), times(bench, 1)) == []
 

@@ -60,6 +60,13 @@ def test_it_holds_the_users_files_and_karmans_and_no_others(context: Path) -> No
     assert not list(context.rglob("__pycache__"))
 
 
+def test_nodes_can_write_to_tmp_where_the_root_is_read_only() -> None:
+    """Fargate gives a volume that the image does not declare to root alone."""
+    assert of("VOLUME") == ['["/tmp"]']
+    names = [name for name, _ in instructions()]
+    assert names.index("VOLUME") > max(at for at, name in enumerate(names) if name == "RUN")
+
+
 def test_it_runs_as_nobody_and_is_asked_for_its_health() -> None:
     assert of("USER") == ["10001:10001"]
     names = [name for name, _ in instructions()]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from karman_cli import options
 from karman_cli.operating import Session, operating
+
+if TYPE_CHECKING:
+    from karman_core.ports.timers import Schedule
 
 OfGraph = Annotated[str | None, typer.Option("--graph", metavar="NAME", help="Those of this graph.")]
 
@@ -92,6 +95,42 @@ def enable_trigger(session: Session, graph: options.GraphName, trigger: options.
 def disable_trigger(session: Session, graph: options.GraphName, trigger: options.TriggerName) -> None:
     """Keep a trigger from firing. Makes a new version of the graph."""
     _set(session, graph, trigger, enabled=False)
+
+
+@operating
+def reconcile_triggers(
+    session: Session,
+    *,
+    dry_run: options.DryRun = False,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Write the other schedules again too, with target and role.")
+    ] = False,
+) -> None:
+    """Compare schedules with the triggers of the graphs, and mend what is missing, orphaned or different.
+
+    On a database, or on a deployment with AWS credentials.
+    """
+    from karman_cli.output import note, print_document
+    from karman_cli.tables import print_table
+
+    found = session.run(lambda connection: connection.reconcile(dry_run=dry_run, rewrite=rewrite))
+    if session.as_json:
+        print_document({"differences": found, "mended": not dry_run})
+        return
+    if found:
+        rows = [
+            (each.graph, each.trigger, each.drift.value, _cron(each.wanted), _cron(each.found))
+            for each in found
+        ]
+        print_table(("GRAPH", "TRIGGER", "IS", "WANTED", "FOUND"), rows)
+    done = "would be mended" if dry_run else "mended"
+    note(f"{len(found):,} {done}" if found else "all schedules are as the graphs want them")
+
+
+def _cron(schedule: Schedule | None) -> str:
+    if schedule is None:
+        return "none"
+    return f"{schedule.cron} {schedule.timezone}{'' if schedule.enabled else ' (disabled)'}"
 
 
 def _set(session: Session, graph: str, trigger: str, *, enabled: bool) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from karman_core.engine.access import IssuedKey, KeyView, Scope
     from karman_core.engine.auditing import AuditEntry
     from karman_core.engine.listing import RunFilter
+    from karman_core.engine.reconciling import Difference
     from karman_core.engine.summaries import Statistics
     from karman_core.engine.views import (
         BulkView,
@@ -159,6 +160,14 @@ class Connection(Protocol):
         """How far the groups are that states of the first branch opened."""
         ...
 
+    async def group(self, run_id: str, state_id: str) -> GroupView:
+        """How far the group is that a state opened. Raises NotFound."""
+        ...
+
+    async def store(self, run_id: str) -> Mapping[str, JSON]:
+        """The run's store."""
+        ...
+
     async def signal(self, run_id: str, name: str, payload: JSON) -> None:
         """Send a signal."""
         ...
@@ -173,6 +182,10 @@ class Connection(Protocol):
 
     async def set_trigger(self, graph: str, trigger: str, *, enabled: bool) -> Firings:
         """Let a trigger fire or not, by a new version of its graph. Raises NotFound."""
+        ...
+
+    async def reconcile(self, *, dry_run: bool, rewrite: bool) -> list[Difference]:
+        """Schedules that were not as the graphs want them; mended unless it is a dry run."""
         ...
 
     async def delete_graph(self, name: str) -> None:

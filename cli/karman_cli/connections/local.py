@@ -17,6 +17,7 @@ from karman_core.engine.access import AccessKeys, IssuedKey, KeyView, Scope
 from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.operations import Action
+from karman_core.engine.reconciling import Difference
 from karman_core.engine.summaries import Statistics
 from karman_core.engine.views import (
     BulkView,
@@ -210,6 +211,12 @@ class EngineConnection:
             if cursor is None:
                 return
 
+    async def group(self, run_id: str, state_id: str) -> GroupView:
+        return await self._engine.get_group(self._namespace, run_id, state_id)
+
+    async def store(self, run_id: str) -> Mapping[str, JSON]:
+        return await self._engine.read_store(self._namespace, run_id)
+
     async def signal(self, run_id: str, name: str, payload: JSON) -> None:
         await self._operator.signal(self._namespace, run_id, name, payload)
 
@@ -226,6 +233,11 @@ class EngineConnection:
     async def set_trigger(self, graph: str, trigger: str, *, enabled: bool) -> Firings:
         await self._operator.set_trigger(self._namespace, graph, trigger, enabled=enabled)
         return next(each for each in await self.triggers(graph) if each.trigger == trigger)
+
+    async def reconcile(self, *, dry_run: bool, rewrite: bool) -> list[Difference]:
+        if dry_run:
+            return await self._engine.reconciler.differences(self._namespace)
+        return await self._operator.reconcile(self._namespace, rewrite=rewrite)
 
     async def delete_graph(self, name: str) -> None:
         await self._operator.delete_graph(self._namespace, name)

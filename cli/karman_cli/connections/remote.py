@@ -11,10 +11,11 @@ from karman.errors import Forbidden, NotFound, StillRunning
 from karman_cli.connections.connection import Place, RunRequest
 from karman_cli.registering import root_of
 from karman_core.domain.definition import JSON, GraphDefinition
-from karman_core.domain.errors import Problem
+from karman_core.domain.errors import InvalidRequest, Problem
 from karman_core.engine.access import IssuedKey, KeyView, Scope
 from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.listing import RunFilter
+from karman_core.engine.reconciling import Difference
 from karman_core.engine.summaries import Statistics
 from karman_core.engine.views import (
     BulkView,
@@ -181,6 +182,12 @@ class HttpConnection:
         async for group in self._client.groups(run_id, page_size=PAGE):
             yield group
 
+    async def group(self, run_id: str, state_id: str) -> GroupView:
+        return await self._client.group(run_id, state_id)
+
+    async def store(self, run_id: str) -> Mapping[str, JSON]:
+        return await self._client.store(run_id)
+
     async def signal(self, run_id: str, name: str, payload: JSON) -> None:
         await self._client.signal(run_id, name, payload)
 
@@ -194,6 +201,12 @@ class HttpConnection:
         if enabled:
             return await self._client.enable_trigger(graph, trigger)
         return await self._client.disable_trigger(graph, trigger)
+
+    async def reconcile(self, *, dry_run: bool, rewrite: bool) -> list[Difference]:  # noqa: ARG002  it cannot
+        raise InvalidRequest(
+            "A server does not do this: work on the database itself (--db FILE), or on the deployment with AWS "
+            "credentials (KARMAN_BACKEND=aws and its like, which `karman deploy` writes to .karman/STAGE.env)."
+        )
 
     async def delete_graph(self, name: str) -> None:
         await self._client.delete_graph(name)

@@ -13,11 +13,11 @@ from karman_core.domain.validation import validate
 from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.namespaces import Namespaces
+from karman_core.engine.reconciling import wanted_schedules
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.secrets import scope
 from karman_core.engine.services import Services
 from karman_core.engine.views import GraphView, Registration
-from karman_core.ports.timers import Schedule
 
 _TRIES = 5
 
@@ -104,13 +104,7 @@ class Definitions:
 
     async def _put_schedules(self, namespace: str, view: GraphView) -> None:
         schedules = self._services.backend.schedules
-        wanted = {}
-        if view.valid:
-            for place, trigger in enumerate(view.definition.triggers):
-                name, value = trigger_name(trigger, place), trigger.value
-                wanted[name] = Schedule(
-                    namespace, view.name, name, value.expression, value.timezone, enabled=value.enabled
-                )
+        wanted = wanted_schedules(namespace, view)
         before = {schedule.trigger: schedule for schedule in await schedules.list(namespace, view.name)}
         for name, schedule in wanted.items():
             if before.get(name) != schedule:

@@ -21,6 +21,7 @@ from karman_core.engine.operations import Operations
 from karman_core.engine.operators import Operator
 from karman_core.engine.overview import Overview
 from karman_core.engine.parts import Parts
+from karman_core.engine.reconciling import Reconciler
 from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
 from karman_core.engine.signals import check_signal
@@ -82,6 +83,7 @@ class Engine:
         self._parts = Parts.of(self._services)
         self.operations = Operations(self._parts)
         self.audit = AuditLog(self._services)
+        self.reconciler = Reconciler(self._services, self._parts.graphs)
         namespaces = Namespaces(backend.table, clock)
         self._definitions = Definitions(self._services, self._parts.registry, self._parts.graphs, namespaces)
         self.overview = Overview.of(self._services, self._parts, namespaces)

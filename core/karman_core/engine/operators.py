@@ -16,6 +16,7 @@ from karman_core.engine.access import AccessKeys, IssuedKey, Scope
 from karman_core.engine.auditing import AuditLog
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.operations import Action
+from karman_core.engine.reconciling import Difference
 from karman_core.engine.views import BulkView, GraphView, PurgeView, RedriveView, RunView, Started, StateView
 from karman_core.ports.timers import Schedule
 
@@ -173,6 +174,13 @@ class Operator:
         action = "enable_trigger" if enabled else "disable_trigger"
         async with self._audit.recorded(namespace, self.by, action, target=trigger, graph=graph):
             return await self.engine.set_trigger(namespace, graph, trigger, enabled=enabled)
+
+    async def reconcile(self, namespace: str, *, rewrite: bool = False) -> list[Difference]:
+        """See Reconciler.reconcile."""
+        async with self._audit.recorded(namespace, self.by, "reconcile_triggers") as recording:
+            told = await self.engine.reconciler.reconcile(namespace, rewrite=rewrite)
+            recording.note(mended=len(told))
+            return told
 
     async def fire(self, schedule: Schedule, at_ms: int) -> Started:
         """See Engine.fire. Raises Conflict where that does nothing."""

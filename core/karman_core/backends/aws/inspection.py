@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from karman_core.backends.aws.clients import AwsClients
 from karman_core.backends.aws.names import DEAD_LETTER_SUFFIX, dead_letter_name, queue_name
+from karman_core.backends.aws.redriving import queue_urls
 from karman_core.backends.aws.schema import TIME_TO_LIVE
 from karman_core.backends.checks import Check, clock_check, ok, problem, warning
 from karman_core.domain.errors import KarmanError, NotFound
@@ -97,7 +98,7 @@ class Inspection:
     # --- queues -------------------------------------------------------------------------------------------------------
 
     async def _queues(self, queues: Sequence[str]) -> list[Check]:
-        urls = await self._urls()
+        urls = await queue_urls(self._clients)
         prefix = self._settings.prefix
         needed = {queue_name(prefix, queue): queue for queue in queues}
         needed_dead = {dead_letter_name(prefix, queue) for queue in queues}
@@ -117,20 +118,6 @@ class Inspection:
         ]
         found = [await self._queue(name, url) for name, url in sorted(urls.items())]
         return [*missing, *found]
-
-    async def _urls(self) -> dict[str, str]:
-        """Of the deployment's queues, by name. With another prefix that begins alike, there is a longer name."""
-        pages = self._clients.sqs.get_paginator("list_queues")
-
-        def read() -> list[str]:
-            wanted = pages.paginate(
-                QueueNamePrefix=self._settings.prefix, PaginationConfig={"PageSize": 1_000}
-            )
-            return [url for page in wanted for url in page.get("QueueUrls", [])]
-
-        by_name = {url.rpartition("/")[2]: url for url in await self._clients.call(read)}
-        own = (f"{self._settings.prefix}-", f"{self._settings.prefix}_")
-        return {name: url for name, url in by_name.items() if name.startswith(own)}
 
     async def _queue(self, name: str, url: str) -> Check:
         answer: Any = await self._clients.call(

@@ -32,7 +32,8 @@ class AwsSettings:
         fair_queues: send `fair_group` as message group. Costs 25 % more a request; keeps one run with many branches
             from delaying the others.
         visibility_seconds: of queues made by `create`; at least the time-out of the function that reads them.
-        max_receives: of queues made by `create`; after so many, a message goes to the dead-letter queue.
+        max_receives: of queues made by `create`; after so many, a message goes to the dead-letter queue. Far above the
+            engine's crash limit: deliveries that were throttled or given back count too, and are nobody's fault.
         threads: calls to AWS at one time; also the size of the pools of connections.
     """
 
@@ -52,5 +53,5 @@ class AwsSettings:
     secrets_key_id: str | None = None
     fair_queues: bool = True
     visibility_seconds: int = 900
-    max_receives: int = 10
+    max_receives: int = 30
     threads: int = DEFAULT_THREADS
