@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 WILDCARDS: Final[Mapping[str, str]] = {
+    "Archive": "Foreign messages are named by day, queue and their own id, below one prefix.",
     "Blobs": "Blobs are named by run and content, below the namespaces that the role works for.",
     "CreatingQueues": "Queues of runtimes that nobody knows yet; all their names begin with the stage's prefix.",
     "Firing": "Every version of the one function.",

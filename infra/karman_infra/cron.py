@@ -39,7 +39,7 @@ class Cron(Construct):
             "Function",
             deployment,
             function="cron",
-            permissions=[*permissions.following(deployment)],
+            permissions=permissions.starting(deployment),
             timeout_seconds=TIMEOUT_SECONDS,
             description="a firing of a cron trigger starts a run",
         )
@@ -52,7 +52,7 @@ class Cron(Construct):
             maximum_event_age_in_seconds=round(EVENT_AGE.to_seconds()),
             destination_config={"onFailure": {"destination": self.undelivered.queue_arn}},
         )
-        return_to = permissions.sending([self.undelivered.queue_arn])
+        return_to = permissions.sending([self.undelivered.queue_arn], timers=False)
         return_to.sid = "Undelivered"
         function.add_to_role_policy(return_to)
         return function

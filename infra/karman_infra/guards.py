@@ -34,6 +34,7 @@ class DeadLetters(Construct):
             function="dead_letters",
             permissions=[
                 *permissions.following(deployment),
+                permissions.archiving(deployment),
                 permissions.receiving([*deployment.task_queue_arns("-dlq"), deployment.undelivered_arn]),
             ],
             timeout_seconds=DEAD_LETTERS_TIMEOUT_SECONDS,

@@ -8,13 +8,14 @@ from typing import Final
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
+from karman_core.backends.aws.settings import RUN_BLOBS
 from karman_core.ports.table import BY_GRAPH, BY_TIME, UNFINISHED
 from karman_infra.deployment import Deployment
+from karman_infra.storage import ARCHIVE
 
 READ: Final = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")
 WRITE: Final = (
     "dynamodb:BatchWriteItem",
-    "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
@@ -34,18 +35,22 @@ def items_of(
     """Reading and writing items of some namespaces, whose names begin every partition key.
 
     Args:
-        namespaces: all of theirs but API keys, which nobody reads who runs users' code, and graphs, which such code
-            only reads.
+        namespaces: all of theirs but API keys and the audit, which nobody reads or writes who runs users' code, and
+            graphs, which such code only reads.
         known: other namespaces, whose registered nodes are read.
     """
     own = [f"{namespace}#*" for namespace in namespaces]
-    keys = [f"{namespace}#keys" for namespace in namespaces]
+    operators = [
+        pattern
+        for namespace in namespaces
+        for pattern in (f"{namespace}#keys", f"{namespace}#audit", f"{namespace}#audit#*")
+    ]
     graphs = [
         pattern for namespace in namespaces for pattern in (f"{namespace}#graphs", f"{namespace}#graph#*")
     ]
     statements = [
         _items("Items", [*READ, *WRITE], deployment, own, "ForAllValues"),
-        _items("NoApiKeys", [*READ, *WRITE], deployment, keys, "ForAnyValue", iam.Effect.DENY),
+        _items("NotForWorkers", [*READ, *WRITE], deployment, operators, "ForAnyValue", iam.Effect.DENY),
         _items("NoChangeOfGraphs", WRITE, deployment, graphs, "ForAnyValue", iam.Effect.DENY),
     ]
     if known:
@@ -80,13 +85,10 @@ def indexes(deployment: Deployment, index_names: Sequence[str]) -> iam.PolicySta
     )
 
 
-def sending(queue_arns: Sequence[str]) -> iam.PolicyStatement:
+def sending(queue_arns: Sequence[str], *, timers: bool = True) -> iam.PolicyStatement:
     """Sending, and finding the queue by its name. A timer needs the queue's ARN, which is an attribute."""
-    return iam.PolicyStatement(
-        sid="Sending",
-        actions=["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"],
-        resources=list(queue_arns),
-    )
+    actions = ["sqs:GetQueueUrl", "sqs:SendMessage", *(["sqs:GetQueueAttributes"] if timers else [])]
+    return iam.PolicyStatement(sid="Sending", actions=sorted(actions), resources=list(queue_arns))
 
 
 def receiving(queue_arns: Sequence[str]) -> iam.PolicyStatement:
@@ -140,12 +142,29 @@ def schedules(deployment: Deployment) -> list[iam.PolicyStatement]:
     return [writing, listing]
 
 
-def blobs(deployment: Deployment, prefixes: Sequence[str] = ("",)) -> iam.PolicyStatement:
-    """Large payloads; of some prefixes alone."""
-    return iam.PolicyStatement(
+def blobs(deployment: Deployment, namespaces: Sequence[str] | None = None) -> list[iam.PolicyStatement]:
+    """Large payloads of runs; of some namespaces alone. They are deleted with their run, when it is purged."""
+    prefixes = (
+        [f"{RUN_BLOBS}*"] if namespaces is None else [f"{RUN_BLOBS}{namespace}/*" for namespace in namespaces]
+    )
+    objects = iam.PolicyStatement(
         sid="Blobs",
-        actions=["s3:GetObject", "s3:PutObject"],
-        resources=[f"{deployment.bucket_arn}/{prefix}*" for prefix in prefixes],
+        actions=["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+        resources=[f"{deployment.bucket_arn}/{prefix}" for prefix in prefixes],
+    )
+    listing = iam.PolicyStatement(
+        sid="ListingBlobs",
+        actions=["s3:ListBucket"],
+        resources=[deployment.bucket_arn],
+        conditions={"StringLike": {"s3:prefix": prefixes}},
+    )
+    return [objects, listing]
+
+
+def archiving(deployment: Deployment) -> iam.PolicyStatement:
+    """Foreign messages, once each."""
+    return iam.PolicyStatement(
+        sid="Archive", actions=["s3:PutObject"], resources=[f"{deployment.bucket_arn}/{ARCHIVE}*"]
     )
 
 
@@ -179,13 +198,18 @@ def key(deployment: Deployment) -> list[iam.PolicyStatement]:
     ]
 
 
+def starting(deployment: Deployment) -> list[iam.PolicyStatement]:
+    """Beginning runs of any graph: a message for each, and its header."""
+    return [table(deployment), sending(deployment.task_queue_arns(), timers=False), *key(deployment)]
+
+
 def following(deployment: Deployment) -> list[iam.PolicyStatement]:
     """What the engine does on behalf of any run, whoever it is in the control plane."""
     return [
         table(deployment),
         sending(deployment.task_queue_arns()),
         *timers(deployment),
-        blobs(deployment),
+        *blobs(deployment),
         events(deployment),
         *key(deployment),
     ]
@@ -210,7 +234,7 @@ def working(
         receiving([own]),
         sending(targets),
         *timers(deployment),
-        blobs(deployment, [f"{namespace}/" for namespace in namespaces]),
+        *blobs(deployment, namespaces),
         *secrets(deployment, namespaces, write=False),
         events(deployment),
         *key(deployment),

@@ -12,13 +12,15 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from karman_core.backends.aws import schema
+from karman_core.backends.aws.settings import RUN_BLOBS
 from karman_core.engine import EngineSettings
 from karman_core.ports.table import INDEXES
+from karman_functions.dead_letters.letters import ARCHIVE as ARCHIVED
 from karman_infra.acknowledged import acknowledge
 from karman_infra.deployment import Deployment
 
-ARCHIVE: Final = "dead-letters/"
-"""Foreign messages are kept here, for people to look at."""
+ARCHIVE: Final = f"{ARCHIVED}/"
+"""Foreign messages are kept here, for people to look at, until people delete them."""
 
 _DAY_SECONDS: Final = 86_400
 _TEXT: Final = dynamodb.AttributeType.STRING
@@ -103,6 +105,7 @@ class BlobBucket(Construct):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="blobs",
+                    prefix=RUN_BLOBS,  # what is archived is kept
                     expiration=Duration.days(blob_days(deployment.config.retention_days)),
                     abort_incomplete_multipart_upload_after=Duration.days(1),
                 )

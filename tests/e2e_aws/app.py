@@ -8,6 +8,7 @@ from karman_infra import ExternalRuntime, NodeFunction
 from karman_infra.app import build
 
 ROOT = Path(__file__).resolve().parents[2]
+OTHERS = ["flow.py", "measuring.py"]
 
 
 def main() -> None:
@@ -23,8 +24,21 @@ def main() -> None:
         runtime="greetings",
         source=folder,
         modules=["greeting"],
-        exclude=["flow.py", "measuring.py"],
+        exclude=OTHERS,
     )
+    faulty = NodeFunction(
+        stack,
+        "Faulty",
+        control_plane=plane,
+        namespace="default",
+        runtime="faulty",
+        source=folder,
+        modules=["faults"],
+        exclude=OTHERS,
+        timeout_seconds=8,
+    )
+    # What a process that died was at is there again after this, not after a minute.
+    faulty.function.add_environment("KARMAN_LEASE_SECONDS", "2")
     ExternalRuntime(stack, "Container", control_plane=plane, namespace="default", runtime="container")
     app.synth()
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,18 @@ import httpx
 import pytest
 
 from karman import Client
+from karman_core.domain.message_bodies import encode
+from karman_core.domain.messages import Advance, Position, RunRef
 from tests import emulators
-from tests.e2e_aws.deployment import ACCOUNT, CDK, Account, start_account
+from tests.e2e_aws.calls import ACCOUNT, KEY, THROTTLED, Call, read_calls
+from tests.e2e_aws.deployment import CDK, Account, start_account
+from tests.e2e_aws.nodes.flow import exits, hangs, survives, writes
 
 HERE = Path(__file__).parent
 APP = HERE / "app.py"
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+CONTAINER = "container"
+"""The worker of that name in lists of calls."""
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -74,6 +82,21 @@ class Deployed:
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
+    @property
+    def calls(self) -> list[Call]:
+        """What functions and the container have called so far."""
+        return read_calls(self.account.folder)
+
+    @contextmanager
+    def throttled_table(self, who: str) -> Iterator[None]:
+        """Meanwhile the table has no capacity for a function."""
+        fault = self.account.folder / THROTTLED
+        fault.write_text(who, encoding="utf-8")
+        try:
+            yield
+        finally:
+            fault.unlink()
+
     def boto(self, service: str) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]
@@ -111,10 +134,15 @@ def deployed(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Depl
 
 
 @pytest.fixture(scope="session")
-def client(deployed: Deployed) -> Iterator[Client]:
-    """The SDK's, with a key that was made as the documentation says."""
-    issued = deployed.karman("keys", "create", "e2e", "--scope", "admin")
-    with Client(deployed.output("ApiUrl"), api_key=issued["key"], transport=LocalTransport()) as karman:
+def key(deployed: Deployed) -> str:
+    """One that was made as the documentation says."""
+    return str(deployed.karman("keys", "create", "e2e", "--scope", "admin")["key"])
+
+
+@pytest.fixture(scope="session")
+def client(deployed: Deployed, key: str) -> Iterator[Client]:
+    """The SDK's."""
+    with Client(deployed.output("ApiUrl"), api_key=key, transport=LocalTransport()) as karman:
         assert karman.health().status == "ok"
         yield karman
 
@@ -126,6 +154,7 @@ def container(
     """A worker as its image starts it."""
     log = tmp_path_factory.mktemp("container") / "log"
     variables = {
+        "AWS_ACCESS_KEY_ID": f"{KEY}{CONTAINER}",
         "KARMAN_RUNTIME": "container",
         "KARMAN_HEALTH_PORT": "0",
         "KARMAN_LOG_LEVEL": "info",
@@ -148,3 +177,33 @@ def container(
         finally:
             process.kill()
             sys.stdout.write(log.read_text(encoding="utf-8", errors="replace")[-3000:])
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What was begun before all tests, since it takes a while to end badly. Ids of runs, but for the message."""
+
+    exits: str
+    hangs: str
+    survives: str
+    poison: str
+    poison_id: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def faults(deployed: Deployed, client: Client) -> Faults:
+    """Nodes that end or hold up their function, one that shares it with them, and a message that fails each time."""
+    for graph in (exits, hangs, survives, writes):
+        view = client.put_graph(graph, secrets={"letters": LETTERS} if graph is writes else None)
+        assert view.valid, view.problems
+    begun = {name: client.trigger(name).run_id for name in ("exits", "hangs", "survives")}
+    sqs = deployed.boto("sqs")
+    dead = sqs.get_queue_url(QueueName="karman-e2e-default-faulty-dlq")["QueueUrl"]
+    # It is tried ten times from there, each half a minute after the one before.
+    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"VisibilityTimeout": "1"})
+    # Of a version of the graph that nobody ever stored.
+    run = RunRef("default", begun["exits"], "exits", 99, 0, 10**15)
+    poison = encode(Advance(Position(run, (), 0, "exit")))
+    queue = sqs.get_queue_url(QueueName="karman-e2e-default-faulty")["QueueUrl"]
+    sent = sqs.send_message(QueueUrl=queue, MessageBody=poison)
+    return Faults(**begun, poison=poison, poison_id=sent["MessageId"])

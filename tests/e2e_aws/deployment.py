@@ -4,44 +4,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from tests import emulators
 
 ROOT = emulators.ROOT
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
-ACCOUNT = "000000000000"
+SUCCEEDED = "SUCCEEDED"
 _SECONDS = 240
 
-# What MiniStack leaves out: it schedules every ten seconds; it knows no saved queries of Logs Insights, which are
-# nothing but text that people open in the console; it has no SDK for CDK's function that empties a bucket before it
-# goes, which its buckets do not ask for; it deletes stacks by their names alone, not by their ARNs; and it hands a
-# schedule's input on without the time that Scheduler writes into it.
+T = TypeVar("T")
+
 _MINISTACK = """
-import runpy, time
-from ministack.services import eventbridge, scheduler
-from ministack.services.cloudformation import handlers, provisioners
-scheduler._SCHEDULE_TICK_INTERVAL = 0.5
-for kind in ("AWS::Logs::QueryDefinition", "Custom::S3AutoDeleteObjects"):
-    provisioners._RESOURCE_HANDLERS[kind] = {
-        "create": lambda logical_id, props, stack: (logical_id, {}),
-        "delete": lambda physical_id, props: None,
-    }
-delete = handlers._ACTION_HANDLERS["DeleteStack"]
-def delete_stack(params):
-    name = handlers._p(params, "StackName")
-    return delete({**params, "StackName": name.split("/")[1] if name.startswith("arn:") else name})
-handlers._ACTION_HANDLERS["DeleteStack"] = delete_stack
-invoke = eventbridge._invoke_target
-def invoke_target(target, event, rule):
-    if event.get("Source") == "aws.scheduler" and "Input" in target:
-        due = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(event["Time"]))
-        target = {**target, "Input": target["Input"].replace("<aws.scheduler.scheduled-time>", due)}
-    return invoke(target, event, rule)
-eventbridge._invoke_target = invoke_target
-runpy.run_module("ministack", run_name="__main__")
+import sys
+sys.path.insert(0, {root!r})
+from tests.e2e_aws.emulator import main
+main({folder!r})
 """
 
 
@@ -113,6 +95,16 @@ def start_account(folder: Path) -> Account:
         "MINISTACK_REGION": emulators.REGION,
         "NODE_PATH": str(ROOT / "node_modules"),
     }
-    command: Sequence[str] = [sys.executable, "-c", _MINISTACK]
+    source = _MINISTACK.format(root=str(ROOT), folder=str(folder))
+    command: Sequence[str] = [sys.executable, "-c", source]
     endpoint = emulators._start("ministack", command, port, emulators._is_healthy, environment)  # noqa: SLF001
     return Account(endpoint, folder)
+
+
+def eventually(look: Callable[[], T], seconds: float = 90) -> T:
+    """What `look` gives, once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, "it has not happened"
+        time.sleep(0.5)
+    return found

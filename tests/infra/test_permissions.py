@@ -17,7 +17,6 @@ ROLES = {
 FOLLOWING = {
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
-    "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
@@ -27,7 +26,9 @@ FOLLOWING = {
     "iam:PassRole",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
+    "s3:DeleteObject",
     "s3:GetObject",
+    "s3:ListBucket",
     "s3:PutObject",
     "scheduler:CreateSchedule",
     "scheduler:DeleteSchedule",
@@ -37,6 +38,10 @@ FOLLOWING = {
     "sqs:SendMessage",
 }
 RECEIVING = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"}
+STARTING = {each for each in FOLLOWING if each.startswith(("dynamodb:", "logs:"))} | {
+    "sqs:GetQueueUrl",
+    "sqs:SendMessage",
+}
 MORE = {
     "api": RECEIVING
     | {
@@ -47,7 +52,6 @@ MORE = {
         "ssm:GetParametersByPath",
         "ssm:PutParameter",
     },
-    "cron": set(),
     "dead_letters": RECEIVING,
     "sweeper": set(),
 }
@@ -61,7 +65,11 @@ def all_statements(template: Template) -> list[dict[str, Any]]:
     return [statement for each in documents for statement in each["PolicyDocument"]["Statement"]]
 
 
-@pytest.mark.parametrize("function", ROLES)
+def test_cron_begins_runs_and_does_nothing_else(dev: Template) -> None:
+    assert actions(dev.statements(ROLES["cron"])) == STARTING
+
+
+@pytest.mark.parametrize("function", MORE)
 def test_a_function_may_call_exactly_this(dev: Template, function: str) -> None:
     assert actions(dev.statements(ROLES[function])) == FOLLOWING | MORE[function]
 
@@ -150,9 +158,13 @@ def test_a_worker_is_confined_to_the_items_of_its_namespaces(elsewhere: Template
         {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team-a#*", "shared#*"]}},
         {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["team-b#nodes"]}},
     ]
-    assert {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["team-a#keys", "shared#keys"]}} in by_effect[
-        "Deny"
-    ]
+    denied = {
+        key
+        for condition in by_effect["Deny"]
+        for key in condition["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
+    }
+    for namespace in ("team-a", "shared"):
+        assert {f"{namespace}#{each}" for each in ("keys", "audit", "audit#*", "graphs", "graph#*")} <= denied
 
 
 def test_a_worker_is_confined_to_the_secrets_and_blobs_of_its_namespaces(elsewhere: Template) -> None:
@@ -161,8 +173,20 @@ def test_a_worker_is_confined_to_the_secrets_and_blobs_of_its_namespaces(elsewhe
     base = f"arn:<Partition>:ssm:{ACCOUNT}:parameter/karman-dev"
     assert allowed(statements, "ssm:GetParameters") == {f"{base}/team-a/*", f"{base}/shared/*"}
     bucket = "arn:<Partition>:s3:::karman-dev-<AccountId>-<Region>"
-    assert allowed(statements, "s3:GetObject") == {f"{bucket}/team-a/*", f"{bucket}/shared/*"}
+    for action in ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"):
+        assert allowed(statements, action) == {f"{bucket}/runs/team-a/*", f"{bucket}/runs/shared/*"}
+    (listing,) = [each for each in statements if "s3:ListBucket" in listed(each["Action"])]
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": ["runs/team-a/*", "runs/shared/*"]}}
     assert not {each for each in actions(statements) if each.startswith("ssm:")} - {"ssm:GetParameters"}
+
+
+def test_the_archive_is_written_by_one_function_and_read_and_deleted_by_none(dev: Template) -> None:
+    bucket = "arn:<Partition>:s3:::karman-dev-<AccountId>-<Region>"
+    runs, archive = f"{bucket}/runs/*", f"{bucket}/dead-letters/*"
+    for name in MORE:
+        statements = dev.statements(ROLES[name])
+        assert allowed(statements, "s3:PutObject") == {runs, *([archive] if name == "dead_letters" else [])}
+        assert allowed(statements, "s3:GetObject") == allowed(statements, "s3:DeleteObject") == {runs}
 
 
 def test_workers_elsewhere_get_the_same_as_a_function(elsewhere: Template) -> None:

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+from karman_core.backends.aws import AwsSettings
 from karman_core.backends.aws.schema import table_definition
+from karman_core.ports.queue import Incoming
+from karman_functions.dead_letters.letters import Letter, archive_name
 from tests.infra.templates import Template, rendered
 
+FOREIGN = Incoming("0000", "none of Karman's", "receipt", 1, 1_772_346_600_000)
 SAME = ("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema")
 
 
@@ -45,6 +49,10 @@ def test_blobs_are_private_encrypted_and_outlive_the_longest_run(dev: Template, 
     assert rule["ExpirationInDays"] >= 366 + 30
     (rule,) = prod.only("AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] >= 366 + 60
+    assert rule["Prefix"] == AwsSettings("").blob_prefix
+    assert not archive_name(Letter("q", FOREIGN, {})).startswith(rule["Prefix"]), (
+        "the archive does not expire"
+    )
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
         {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     ]

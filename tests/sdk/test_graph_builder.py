@@ -156,7 +156,9 @@ def test_triggers_store_and_secrets() -> None:
         secrets=["api_key", "more"],
     )
     graph.add(summarize, text=graph.store.user, words=graph.store.count)
-    graph.cron("0 3 * * *", timezone="Europe/Rome", store={"user": "u"}, name="night", overlap="skip", timeout=60)
+    graph.cron(
+        "0 3 * * *", timezone="Europe/Rome", store={"user": "u"}, name="night", overlap="skip", timeout=60
+    )
     graph.cron("*/5 * * * 1-5", enabled=False, store={"user": "u"}, overlap=Overlap.ALLOW)
 
     definition = graph.build()
