@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import BackendError, InvalidRequest, KarmanError
@@ -28,6 +29,7 @@ _KEPT_SECONDS = KEPT_DAYS * 86_400
 _LOOKED_AT = 5_000
 _DETAIL_CHARACTERS = 1_000
 _BEFORE = "audited"
+_NUMBERS = 16**6
 _ORDER = re.compile(r"[0-9]{15}#[a-z0-9]{1,64}")
 _LAST = "~"
 """Sorts behind all that keys are made of."""
@@ -84,6 +86,12 @@ class AuditLog:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._noted: set[tuple[str, int]] = set()
+        self._numbers = count()
+
+    def _new_id(self, now_ms: int) -> str:
+        """Sorts by time, and within a millisecond by the order in which this process recorded."""
+        number, token = next(self._numbers) % _NUMBERS, self._services.entropy.token()[:12]
+        return f"{keys.time_text(now_ms)}#{number:06x}{token}"
 
     @asynccontextmanager
     async def recorded(
@@ -102,7 +110,7 @@ class AuditLog:
             BackendError: it could not be recorded, and is not done.
         """
         now = self._services.clock.now_ms()
-        recording = Recording(f"{keys.time_text(now)}#{self._services.entropy.token()[:16]}", dict(details))
+        recording = Recording(self._new_id(now), dict(details))
         key = Key(keys.audit(namespace, now // keys.DAY_MS), recording.id)
         entry = AuditEntry(recording.id, now, by, action, run_id, target, recording.details)
         await self._note_day(namespace, now)
