@@ -22,6 +22,7 @@ def test_nag_finds_nothing_that_is_not_acknowledged(assembly: Path) -> None:
     assert (plugin["conclusion"], plugin["violations"]) == ("success", [])
 
 
+@pytest.mark.slow
 def test_cfn_lint_is_content(assembly: Path) -> None:
     templates = [str(path) for path in sorted(assembly.glob("*.template.json"))]
     assert len(templates) == 4

@@ -21,7 +21,10 @@ from tests.emulators import ROOT, start_ministack, why_not_ministack
 from tests.runtime import lambda_nodes
 from tests.runtime.lambda_events import sqs_event
 
-pytestmark = pytest.mark.skipif(why_not_ministack() is not None, reason=str(why_not_ministack()))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(why_not_ministack() is not None, reason=str(why_not_ministack())),
+]
 
 NODES = "tests.runtime.lambda_nodes"
 PATIENCE_SECONDS = 60.0

@@ -7,6 +7,8 @@ import pytest
 from tests.simulation.history import play
 from tests.simulation.mutations import MUTATIONS, Mutation
 
+pytestmark = pytest.mark.slow
+
 MOST_SEEDS = 120
 
 
