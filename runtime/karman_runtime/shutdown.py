@@ -37,8 +37,10 @@ def on_signals(ask_to_end: Callable[[], None], at_once: Callable[[], None] = lam
     def handle(_number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            at_once()
-            exit_now(INTERRUPTED)
+            try:
+                at_once()
+            finally:  # It may fail: the signal may have come inside of a print, which another print must not enter.
+                exit_now(INTERRUPTED)
         asked = True
         # Not `loop.add_signal_handler`: the second signal has to work while a node blocks the loop.
         loop.call_soon_threadsafe(ask_to_end)

@@ -4,13 +4,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from karman_runtime.shutdown import on_signals
 
 PROGRAM = """
-import asyncio, sys, time
+import asyncio, os, sys, time
 from karman_runtime.shutdown import on_signals
 
 async def main():
@@ -18,7 +20,11 @@ async def main():
     def ask():
         print("asked", flush=True)
         asked.set()
-    with on_signals(ask, lambda: print("at once", flush=True)):
+    def at_once():
+        if "fail" in sys.argv:
+            raise RuntimeError("reentrant call")
+        os.write(1, b"at once\\n")  # not print: the signal may come while the other print goes on
+    with on_signals(ask, at_once):
         print("ready", flush=True)
         await asked.wait()
         if "block" in sys.argv:
@@ -31,10 +37,15 @@ asyncio.run(main())
 """
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@contextmanager
+def start(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process
+            process.wait(30)
+        finally:
+            process.kill()
 
 
 def read(process: subprocess.Popen[str]) -> str:
@@ -61,6 +72,15 @@ def test_the_second_signal_ends_the_process_whatever_it_does(manner: str) -> Non
         process.send_signal(signal.SIGINT)
 
         assert read(process) == "at once"
+    assert process.returncode == 130
+
+
+def test_the_second_signal_ends_the_process_whatever_the_last_words_do() -> None:
+    with start("linger", "fail") as process:
+        assert read(process) == "ready"
+        process.send_signal(signal.SIGTERM)
+        assert read(process) == "asked"
+        process.send_signal(signal.SIGTERM)
     assert process.returncode == 130
 
 
