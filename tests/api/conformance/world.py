@@ -29,6 +29,7 @@ BY_ROUTE = {
     "DELETE ": "failed",
     "/work/": "working",
     "/retry": "failed",
+    "/skip": "failed",
     "/resume": "paused",
     "/groups": "wide",
     "/signals": "waiting",
