@@ -7,6 +7,7 @@ BENCH_ARGS ?=
 SEEDS ?= 10000
 FUZZ_ARGS ?= --cases 500 --seed $(shell date +%s)
 CDK_ARGS ?=
+AUDIT_ARGS ?=
 DEV_ARGS ?= examples/document_digest/digest.py
 
 SHELL := bash
@@ -61,7 +62,7 @@ simulate: $(PYTHON_STAMP) ## Try crashes, duplicates and races: SEEDS histories,
 
 .PHONY: test-aws
 test-aws: $(PYTHON_STAMP) $(NODE_STAMP) ## Deploy to an emulated account with the CDK command line, and test what is deployed
-	$(BIN)/pytest tests/e2e_aws --durations=10
+	$(BIN)/pytest tests/e2e_aws tests/e2e_docs --durations=10
 
 .PHONY: synth
 synth: $(PYTHON_STAMP) $(NODE_STAMP) ## Write the CloudFormation templates to build/cdk.out; needs no network and no account
@@ -91,6 +92,14 @@ types: $(PYTHON_STAMP) ## Check the types (mypy, strict)
 .PHONY: contracts
 contracts: $(PYTHON_STAMP) ## Check that imports point down (import-linter)
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
+
+.PHONY: audit
+audit: $(PYTHON_STAMP) ## Ask whether locked dependencies have known vulnerabilities; says where nobody can be asked
+	@$(BIN)/python -m tests.security.audit $(AUDIT_ARGS)
+
+.PHONY: sbom
+sbom: $(PYTHON_STAMP) ## Write bills of materials (CycloneDX) of functions and wheel to build/sbom
+	@$(BIN)/python -m tests.security.sbom build/sbom
 
 .PHONY: setup
 setup: $(PYTHON_STAMP) $(NODE_STAMP) ## Install everything into .venv and node_modules

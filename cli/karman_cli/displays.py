@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self
 
 from karman_cli.output import note
+from karman_cli.printable import console
 from karman_cli.progress import Failure, Progress, Row
 
 if TYPE_CHECKING:
@@ -113,12 +114,11 @@ class LiveDisplay:
     interval_seconds = 0.1
 
     def __init__(self, progress: Progress) -> None:
-        from rich.console import Console
         from rich.live import Live
 
         self._progress = progress
         self._failures = _Failures(progress)
-        self._console = Console(stderr=True, highlight=False)
+        self._console = console(stderr=True)
         # Refreshed by hand: a thread of rich's own would read counts while they change.
         self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="ellipsis")
 

@@ -19,12 +19,14 @@ from karman_core.engine.registry import queue_name
 if TYPE_CHECKING:
     from karman import AsyncClient
     from karman_cli.connections.connection import Connection
+    from karman_core.ports.queue import Depth
     from karman_runtime.composition import Assembly
 
 OLD_RUN_MS: Final = 30 * 86_400_000
 OVERDUE_MS: Final = 2 * 3_600_000
 """A sweep comes within the hour."""
 
+_WHOLE: Final = frozenset({"integrity", "rows"})
 _SECONDS: Final = 15.0
 _HOUR_MS: Final = 3_600_000
 
@@ -104,9 +106,9 @@ async def _engine(assembly: Assembly, namespace: str) -> list[Check]:
         from karman_core.backends.embedded.inspection import inspect
 
         checks = inspect(assembly.backend.database)
-        if checks[0].level is Level.PROBLEM:
+        if worst([check for check in checks if check.name in _WHOLE]) is Level.PROBLEM:
             return checks  # a damaged file is not to be read any further
-        return [*checks, await _oldest(assembly)]
+        return [*checks, *await _queues(assembly, namespace), await _oldest(assembly)]
     return await _aws(assembly, namespace)
 
 
@@ -124,6 +126,17 @@ async def _aws(assembly: Assembly, namespace: str) -> list[Check]:
     nodes = await assembly.engine.list_nodes(namespace)
     queues = sorted({queue_name(namespace, node.runtime) for node in nodes})
     return [*table, *await inspection.surroundings(queues), await _oldest(assembly)]
+
+
+async def _queues(assembly: Assembly, namespace: str) -> list[Check]:
+    backlog = await assembly.engine.overview.backlog(namespace)
+    return [_queue(f"queue {name}", depth) for name, depth in backlog.items()]
+
+
+def _queue(name: str, depth: Depth | None) -> Check:
+    if depth is None:
+        return warning(name, "nodes are registered, but there is no queue", "start a worker for its runtime")
+    return ok(name, f"{depth.ready:,} waiting, {depth.in_flight:,} in work, {depth.delayed:,} delayed")
 
 
 async def _oldest(assembly: Assembly) -> Check:

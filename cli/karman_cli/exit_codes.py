@@ -30,7 +30,7 @@ class ExitCode(IntEnum):
     """Karman or its backend failed (EX_SOFTWARE)."""
 
     TRY_AGAIN = 75
-    """The server did not answer in time, or had too many requests; the same may work later (EX_TEMPFAIL)."""
+    """No answer in time, too many requests, or a quota that is used up; the same may work later (EX_TEMPFAIL)."""
 
     DENIED = 77
     """The server does not know the API key, or the key does not allow this (EX_NOPERM)."""
@@ -55,7 +55,9 @@ ERROR_EXIT_CODES = {
     "unexpected_answer": ExitCode.UNREACHABLE,
     "timeout": ExitCode.TRY_AGAIN,
     "rate_limited": ExitCode.TRY_AGAIN,
+    "quota_exceeded": ExitCode.TRY_AGAIN,
     "throttled": ExitCode.TRY_AGAIN,
+    "newer_layout": ExitCode.TRY_AGAIN,
 }
 """By the code of an error. Others are INTERNAL where the fault is Karman's or its backend's, else UNUSABLE."""
 

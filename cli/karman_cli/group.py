@@ -43,16 +43,19 @@ class Listing(TyperGroup):
 
 def report(error: Exception, arguments: Sequence[str]) -> ExitCode:
     """Say what went wrong, and find the exit code for it."""
-    from karman_core.domain.errors import BackendError, KarmanError
+    from karman_cli.output import note
+    from karman_core.domain.errors import BackendError, InvalidRequest, KarmanError
 
     as_json = "--json" in arguments
     if isinstance(error, Abort):
         return ExitCode.INTERRUPTED
     if isinstance(error, TyperException):
         return _report_usage(error, as_json=as_json)
+    if isinstance(error, UnicodeEncodeError) and (odd := _no_text(arguments)):
+        error = InvalidRequest(f"The argument {odd} is no text in UTF-8, so it names nothing.")
     show_traceback = "--traceback" in arguments or _debugging()
     if show_traceback:
-        traceback.print_exception(error)
+        note("".join(traceback.format_exception(error)).rstrip())
     if not isinstance(error, KarmanError):
         return _report_internal(error, as_json=as_json, traced=show_traceback)
     from karman_cli.output import print_error
@@ -86,6 +89,19 @@ def _report_internal(error: Exception, *, as_json: bool, traced: bool) -> ExitCo
         hint = "" if traced else "\nThis is a fault of Karman's. Run it again with --traceback to see where."
         note(f"error: {message}{hint}")
     return ExitCode.INTERNAL
+
+
+def _no_text(arguments: Sequence[str]) -> str | None:
+    """The first argument that the shell gave as bytes which are no UTF-8, spelled so that it can be shown.
+
+    Not all of them are refused: a file may have such a name.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            return ascii(argument)
+    return None
 
 
 def _debugging() -> bool:

@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 import typer
 
-from karman_cli.commands import graph, keys, profiles, triggers
+from karman_cli.commands import graph, keys, profiles, quotas, triggers, webhooks
 from karman_cli.commands.apply import apply
 from karman_cli.commands.audit import audit
+from karman_cli.commands.backup import backup
 from karman_cli.commands.cancel import cancel
 from karman_cli.commands.deploy import deploy, destroy
 from karman_cli.commands.dev import dev
@@ -47,7 +48,7 @@ Command: TypeAlias = Callable[..., int | None]
 
 HERE: tuple[Command, ...] = (run, dev, worker, deploy, destroy, login, logout, version)
 RUNS = (trigger, runs, show, logs, stats, signal, cancel, pause, resume, retry, rerun, skip, redrive, purge)
-OPERATING: tuple[Command, ...] = (apply, *RUNS, export, redrive_dead_letters, audit, doctor)
+OPERATING: tuple[Command, ...] = (apply, *RUNS, export, redrive_dead_letters, audit, doctor, backup)
 GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "triggers": (
         "Cron triggers of graphs; lists them without a command.",
@@ -69,6 +70,21 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
             "delete": keys.delete_key,
         },
     ),
+    "webhooks": (
+        "Where events of runs are sent; lists them without a command.",
+        {
+            "list": webhooks.list_webhooks,
+            "add": webhooks.add_webhook,
+            "show": webhooks.show_webhook,
+            "test": webhooks.test_webhook,
+            "rotate": webhooks.rotate_webhook,
+            "enable": webhooks.enable_webhook,
+            "disable": webhooks.disable_webhook,
+            "delete": webhooks.delete_webhook,
+            "deliveries": webhooks.list_deliveries,
+            "retry": webhooks.retry_delivery,
+        },
+    ),
 }
 
 for command in HERE:
@@ -87,6 +103,11 @@ graph_app.command()(graph.draw)
 graph_app.command()(graph.show)
 graph_app.command(epilog=EPILOG)(graph.delete)
 app.add_typer(graph_app, name="graph")
+
+quotas_app = typer.Typer(help="What all runs of a namespace may take together.", no_args_is_help=True)
+quotas_app.command("show", epilog=EPILOG)(quotas.show_quotas)
+quotas_app.command("set", epilog=EPILOG)(quotas.set_quotas)
+app.add_typer(quotas_app, name="quotas")
 
 profiles_app = typer.Typer(
     cls=Listing, help="Servers that `karman login` saved; lists them without a command."

@@ -9,6 +9,7 @@ import json
 import sys
 from typing import Any
 
+from karman_cli.printable import escaped_json, visible
 from karman_core.domain.errors import InvalidRequest, KarmanError
 
 
@@ -16,7 +17,14 @@ def json_text(document: object) -> str:
     """A value as JSON for people and programs: views, models and plain values."""
     from pydantic_core import to_jsonable_python
 
-    return json.dumps(to_jsonable_python(document, by_alias=True), indent=2, ensure_ascii=False)
+    return escaped_json(json.dumps(to_jsonable_python(document, by_alias=True), indent=2, ensure_ascii=False))
+
+
+def json_line(document: object) -> str:
+    """The same in one line."""
+    from pydantic_core import to_jsonable_python
+
+    return escaped_json(json.dumps(to_jsonable_python(document, by_alias=True), ensure_ascii=False))
 
 
 def print_document(document: object) -> None:
@@ -26,13 +34,14 @@ def print_document(document: object) -> None:
 
 def print_text(text: str) -> None:
     """Print a command's result for people."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    shown = visible(text)
+    sys.stdout.write(shown if shown.endswith("\n") else shown + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Say something beside the result."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 

@@ -79,6 +79,7 @@ def _application(assembly: Assembly, admin_key: str | None) -> Application:
         admin_key=admin_key,
         # One machine, one user: a rate would only stand in the way of load tests. Guessing keys stays limited.
         limits=Limits(requests_per_second=None),
+        poster=assembly.poster(),
     )
     return cast("Application", InTurns(application))  # it has all that the server asks of one
 

@@ -9,6 +9,8 @@ from karman_cli.run_texts import STYLES, failure_place, lasted, when
 from karman_cli.tables import stdout_console
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from karman_cli.state_tree import Line
     from karman_core.domain.definition import JSON
     from karman_core.engine.views import RunView, StateView
@@ -33,14 +35,15 @@ def print_header(run: RunView) -> None:
         ("states", ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)),
         ("inputs", _short(run.inputs) if run.inputs else ""),
         ("tags", ", ".join(f"{key}={value}" for key, value in run.tags.items())),
-        ("waits for", ", ".join(run.awaiting)),
+        ("waits for", run.queued_for or ", ".join(run.awaiting)),
         ("result", _short(run.result) if run.result is not None else ""),
         ("error", Text(run.error or "", style="red")),
     ]
     table = Table.grid(padding=(0, 2))
     for name, value in rows:
         if str(value):
-            table.add_row(Text(name, style="dim"), value)
+            shown = Text(value) if isinstance(value, str) else value  # what others wrote is no markup
+            table.add_row(Text(name, style="dim"), shown)
     stdout_console().print(table)
 
 
@@ -63,29 +66,35 @@ def print_lines(lines: list[Line], *, everything: bool, traceback: bool) -> None
     console.print(table)
 
 
-def _name(line: Line) -> str:
+def _name(line: Line) -> Text:
+    from rich.text import Text
+
     index = "" if line.index is None else f"[{line.index}] "
-    return f"{'  ' * line.depth}{index}{line.identifier}".replace("[", r"\[")
+    return Text(f"{'  ' * line.depth}{index}{line.identifier}")
 
 
-def _status(state: StateView) -> str:
-    style = STYLES.get(state.status)
-    return f"[{style}]{state.status}[/]" if style else state.status
+def _status(state: StateView) -> Text:
+    from rich.text import Text
+
+    return Text(state.status, STYLES.get(state.status, ""))
 
 
-def _counts(line: Line) -> str:
-    texts = []
-    for status, count in line.statuses.most_common():
-        style = STYLES.get(status)
-        texts.append(f"[{style}]{count:,} {status}[/]" if style else f"{count:,} {status}")
-    return ", ".join(texts)
+def _counts(line: Line) -> Text:
+    from rich.text import Text
+
+    texts = [
+        Text(f"{count:,} {status}", STYLES.get(status, "")) for status, count in line.statuses.most_common()
+    ]
+    return Text(", ").join(texts)
 
 
 def _times(state: StateView) -> str:
     return lasted(state.started_ms, state.ended_ms)
 
 
-def _notes(state: StateView) -> str:
+def _notes(state: StateView) -> Text:
+    from rich.text import Text
+
     notes = []
     if len(state.attempts) > 1:
         notes.append(f"{len(state.attempts)} attempts")
@@ -97,25 +106,24 @@ def _notes(state: StateView) -> str:
         notes.append(f"waits for '{state.awaiting}'")
     if state.due_ms is not None:
         notes.append(f"again at {when(state.due_ms)}")
-    return ", ".join(notes)
+    return Text(", ".join(notes))
 
 
-def _details(state: StateView, *, everything: bool, traceback: bool) -> list[str]:
+def _details(state: StateView, *, everything: bool, traceback: bool) -> list[Text]:
     """The error of a state; with `everything` those of its attempts; with `traceback` where each came from in full."""
-    from rich.markup import escape
+    from rich.text import Text
 
     failed = [attempt for attempt in state.attempts if attempt.error_kind is not None]
     if not everything and not traceback:
         if not state.error:
             return []
         whence = [text for text in (failure_place(state), f"state {state.state_id}") if text]
-        return [f"[red]{escape(state.error)}[/]", *(f"[dim]{escape(text)}[/]" for text in whence)]
+        return [Text(state.error, "red"), *(Text(text, "dim") for text in whence)]
     texts = []
     for attempt in failed:
-        text = f"attempt {attempt.attempt}: {attempt.error_kind}: {attempt.error_message}"
-        texts.append(f"[red]{escape(text)}[/]")
+        texts.append(Text(f"attempt {attempt.attempt}: {attempt.error_kind}: {attempt.error_message}", "red"))
         if traceback and attempt.traceback:
-            texts.append(f"[dim]{escape(attempt.traceback.rstrip())}[/]")
+            texts.append(Text(attempt.traceback.rstrip(), "dim"))
     return texts
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from karman_cli.output import note, print_document, print_text
+from karman_cli.printable import console
 from karman_cli.run_texts import STYLES, lasted, summary, when
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ PIPE_WIDTH = 200
 
 def stdout_console() -> Console:
     """A console on stdout."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from karman_cli.output import note, print_document, print_text
+from karman_cli.output import json_line, note, print_document, print_text
+from karman_cli.printable import indented
 from karman_cli.timeline import Event, in_order, run_events, state_events
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def _print_event(console: Console, event: Event) -> None:
     from rich.text import Text
 
     style = STYLES.get(event.kind) or STATUS_STYLES.get(event.status or "", "")
-    text = Text.assemble((_clock(event.at_ms), "dim"), "  ", (event.where, "bold"), "  ", (event.text, style))
+    text = Text.assemble(
+        (_clock(event.at_ms), "dim"), "  ", (event.where, "bold"), "  ", (indented(event.text), style)
+    )
     console.print(text, soft_wrap=True)
     if event.traceback:
         for line in event.traceback.rstrip().splitlines():
@@ -94,7 +96,7 @@ def _print_event(console: Console, event: Event) -> None:
 
 def _print_lines(events: list[Event]) -> None:
     for event in events:
-        print_text(json.dumps(asdict(event), ensure_ascii=False))
+        print_text(json_line(asdict(event)))
 
 
 def _clock(ms: int) -> str:

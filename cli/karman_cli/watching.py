@@ -61,6 +61,8 @@ class News:
         }
         if run.status == "PAUSED":
             news.add(f"the run is paused; to go on:\n  {self.command('resume')}")
+        if run.queued_for is not None:
+            news.add(f"waiting for {run.queued_for}")
         for text in sorted(news - self._said):
             display.say(text)
         self._said = news

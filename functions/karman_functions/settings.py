@@ -40,6 +40,8 @@ class Settings(BaseModel):
         metrics: write metrics to stdout, in CloudWatch's embedded metric format.
         tracing: `xray` to take the trace of a run whose trigger names none from X-Ray, where it is active.
         retention_days: how long items of a run are kept after its end.
+        publish_started: publish `run.started` too, an event more a run.
+        webhook_loopback: webhooks may go to this machine too, also by plain HTTP; for tests of a deployment on one.
         table_name: the DynamoDB table; this and what follows are AwsSettings'.
     """
 
@@ -57,6 +59,8 @@ class Settings(BaseModel):
     metrics: bool = True
     tracing: Literal["off", "xray"] = "off"
     retention_days: int = Field(default=30, ge=SHORTEST_RETENTION_DAYS, le=3_650)
+    publish_started: bool = False
+    webhook_loopback: bool = False
 
     table_name: str
     prefix: str = "karman"
@@ -68,6 +72,7 @@ class Settings(BaseModel):
     schedule_group: str = "default"
     scheduler_role_arn: str = ""
     cron_target_arn: str = ""
+    webhooks_target_arn: str = ""
     scheduler_dead_letter_arn: str | None = None
     secrets_key_id: str | None = None
     fair_queues: bool = True
@@ -79,7 +84,9 @@ class Settings(BaseModel):
 
     def engine(self) -> EngineSettings:
         """What the engine is told."""
-        return EngineSettings(retention_seconds=self.retention_days * 86_400)
+        return EngineSettings(
+            retention_seconds=self.retention_days * 86_400, publish_started=self.publish_started
+        )
 
 
 def variable(field: str) -> str:

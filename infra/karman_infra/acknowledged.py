@@ -15,6 +15,7 @@ WILDCARDS: Final[Mapping[str, str]] = {
     "CreatingQueues": "Queues of runtimes that nobody knows yet; all their names begin with the stage's prefix.",
     "Firing": "Every version of the one function.",
     "Key": "The key is found by its alias: the condition confines this to the deployment's own.",
+    "ListingQueues": "ListQueues knows no resources; it shows names, and Karman looks at those of its stage.",
     "ListingSchedules": "ListSchedules knows no resources; it shows names, and Karman reads those of its group.",
     "NetworkInterfaces": "Lambda makes network interfaces in the configured subnets, whose names it draws.",
     "Receiving": "Queues of all runtimes, known or to come; all their names begin with the stage's prefix.",

@@ -1,7 +1,12 @@
-"""Alarms: what somebody has to look at. Each says what it means and what to do, in its description."""
+"""Alarms: what somebody has to look at. Each says what it means and what to do, in its description.
+
+They cost by the month, so that a stage whose alarms nobody would hear of has none. The topic costs nothing and is
+always there: stacks of runtimes name it, and people may subscribe to it whatever the configuration says.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +18,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from karman_core.backends.aws.metrics import NAMESPACE
 from karman_infra.deployment import FUNCTIONS, Deployment
 from karman_infra.queues import TaskQueue, deployment_key
 
@@ -44,6 +50,10 @@ class _Alarms(Construct):
         super().__init__(scope, construct_id)
         self._deployment = deployment
         self._action = actions.SnsAction(sns.Topic.from_topic_arn(self, "Topic", deployment.topic_arn))
+        # Letters may wait for a whole round before they are taken.
+        rounds = math.ceil(deployment.config.dead_letters_minutes * 60 / _FIVE_MINUTES.to_seconds())
+        self._stuck_periods = _STUCK_PERIODS + rounds - 1
+        self._stuck_minutes = round(self._stuck_periods * _FIVE_MINUTES.to_minutes())
 
     def alarm(
         self,
@@ -54,7 +64,9 @@ class _Alarms(Construct):
         above: float,
         periods: int = 1,
     ) -> None:
-        """An alarm that goes off when the metric is above a value, and says so when it is not any more."""
+        """An alarm that goes off when the metric is above a value, and says so when it is not any more; if wanted."""
+        if not self._deployment.config.has_alarms:
+            return
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
@@ -70,7 +82,7 @@ class _Alarms(Construct):
 
 
 class ControlPlaneAlarms(_Alarms):
-    """Of the control plane. Of dead letters there is one alarm for all runtimes: their function has been called."""
+    """Of the control plane. Of dead letters there is one alarm for all runtimes: their function has taken some."""
 
     def __init__(self, scope: Construct, construct_id: str, deployment: Deployment, api_id: str) -> None:
         super().__init__(scope, construct_id, deployment)
@@ -89,16 +101,17 @@ class ControlPlaneAlarms(_Alarms):
             )
         self.alarm(
             "DeadLetters",
-            metric("AWS/Lambda", "Invocations", {"FunctionName": deployment.function_name("dead_letters")}),
+            metric(NAMESPACE, "DeadLetters", {"Stage": deployment.config.stage}),
             "messages were delivered too often; each has ended in a record. The log of dead_letters names the runs.",
             above=0,
         )
         self.alarm(
             "Undelivered",
             _visible(deployment.undelivered_queue_name),
-            "firings of schedules that nobody could take, for 15 minutes. Look at the logs of cron and dead_letters.",
+            f"firings of schedules that nobody could take, for {self._stuck_minutes} minutes. Look at the logs of cron "
+            "and dead_letters.",
             above=0,
-            periods=_STUCK_PERIODS,
+            periods=self._stuck_periods,
         )
         for name in ("ReadThrottleEvents", "WriteThrottleEvents"):
             self.alarm(
@@ -130,9 +143,10 @@ class RuntimeAlarms(_Alarms):
         self.alarm(
             "DeadLettersStuck",
             _visible(deployment.dead_letter_name(queue.name)),
-            f"dead letters of {queue.name} have not been worked off for 15 minutes. Look at the log of dead_letters.",
+            f"dead letters of {queue.name} have not been taken for {self._stuck_minutes} minutes. Look at the log of "
+            "dead_letters.",
             above=0,
-            periods=_STUCK_PERIODS,
+            periods=self._stuck_periods,
         )
 
     def of_function(self, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from karman_core.backends.aws.names import deployment_prefix
 from karman_core.domain.errors import InvalidRequest, Problem
 from karman_functions.api.callers import IamCaller
 
@@ -75,11 +76,13 @@ class AlarmConfig(_Part):
 
     Attributes:
         emails: who is told; each has to confirm a message of SNS once.
+        enabled: whether there are any, at $0.10 a month each; None for in production, or with somebody to tell.
         queue_age_seconds: how long the oldest message of a task queue may wait.
         api_5xx: answers of the API with a 5xx status in five minutes.
     """
 
     emails: tuple[Email, ...] = ()
+    enabled: bool | None = None
     queue_age_seconds: int = Field(default=900, ge=60)
     api_5xx: int = Field(default=5, ge=1)
 
@@ -122,14 +125,17 @@ class Config(_Part):
         log_retention_days: of log groups.
         log_level: of all functions and workers.
         alarms, api, network: see there; `network` None for functions outside of any VPC.
+        dashboard: whether there is one, at $3 a month; None for in production alone.
+        dead_letters_minutes: how often dead letters are taken.
         memory_mb: of the control plane's functions. 1,769 MB is one whole CPU.
         api_concurrency: at most so many requests at a time, taken from the account's concurrency; None for no limit.
         node_concurrency: of one NodeFunction, if it says nothing: at most so many batches at a time.
         customer_key: encrypt with a KMS key of the deployment (about $1 a month, and a fee a request) instead of
             keys that AWS owns and that cost nothing.
-        create_queues: workers over HTTP may register runtimes that no stack has; the API makes their queues. Such
-            queues stay when the stack is destroyed, and their dead letters are left to the sweeper.
+        create_queues: workers over HTTP may register runtimes that no stack has; the API makes their queues.
+            CloudFormation does not know such queues: `karman destroy` takes them away.
         fair_queues: keeps one wide run from delaying the others; SQS bills a quarter more a request.
+        publish_started: events say when runs begin too, not only when they end, pause and go on: an event more a run.
         tracing: X-Ray on the API and the functions.
         architecture: of all functions and containers.
         bundle_for: `lambda`, or `host` to package for the machine that synthesizes: an emulator on it runs functions
@@ -142,6 +148,8 @@ class Config(_Part):
     log_retention_days: LogRetention = 30
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     alarms: AlarmConfig = AlarmConfig()
+    dashboard: bool | None = None
+    dead_letters_minutes: int = Field(default=5, ge=1, le=60)
     api: ApiConfig = ApiConfig()
     network: NetworkConfig | None = None
     memory_mb: int = Field(default=1_024, ge=256, le=10_240)
@@ -150,6 +158,7 @@ class Config(_Part):
     customer_key: bool = False
     create_queues: bool = False
     fair_queues: bool = True
+    publish_started: bool = False
     tracing: bool = False
     architecture: Literal["arm64", "x86_64"] = "arm64"
     bundle_for: Literal["lambda", "host"] = "lambda"
@@ -162,9 +171,20 @@ class Config(_Part):
         return given
 
     @property
+    def has_alarms(self) -> bool:
+        """Alarms that nobody hears of cost as much as others."""
+        wanted = self.alarms.enabled
+        return (self.production or bool(self.alarms.emails)) if wanted is None else wanted
+
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether one is made."""
+        return self.production if self.dashboard is None else self.dashboard
+
+    @property
     def prefix(self) -> str:
         """Begins the names of everything that is deployed."""
-        return f"karman-{self.stage}"
+        return deployment_prefix(self.stage)
 
 
 def parse_config(given: object) -> Config:

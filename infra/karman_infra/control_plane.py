@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import CfnOutput, Tags
+from aws_cdk import Aws, CfnOutput, Tags
 from aws_cdk import aws_events as events
 from constructs import Construct
 
@@ -14,10 +14,11 @@ from karman_infra.config import Config, load_config
 from karman_infra.cron import Cron
 from karman_infra.deployment import STAGE_TAG, Deployment
 from karman_infra.functions import provider_logs
-from karman_infra.guards import DeadLetters, Sweeper, take_dead_letters
+from karman_infra.guards import DeadLetters, Sweeper
 from karman_infra.observability import Dashboard, SavedQueries
 from karman_infra.runtime import Runtime
 from karman_infra.storage import BlobBucket, EncryptionKey, StateTable
+from karman_infra.webhooks import Webhooks
 
 _EMPTYING: Final = "Custom::S3AutoDeleteObjectsCustomResourceProvider"
 
@@ -53,11 +54,14 @@ class ControlPlane(Construct):
         self.api = Api(self, "Api", deployment)
         self.dead_letters = DeadLetters(self, "DeadLetters", deployment)
         self.sweeper = Sweeper(self, "Sweeper", deployment)
-        take_dead_letters(
-            self.dead_letters, "Undelivered", deployment, self.cron.undelivered
-        ).node.add_dependency(self.dead_letters.function)
-        self.alarms = ControlPlaneAlarms(self, "ControlPlaneAlarms", deployment, self.api.http_api.api_id)
-        self.dashboard = Dashboard(self, "Dashboard", deployment, self.api.http_api.api_id)
+        self.webhooks = Webhooks(
+            self, "Webhooks", deployment, bus=self.bus, undelivered=self.cron.undelivered
+        )
+        api_id = self.api.http_api.api_id
+        self.alarms = ControlPlaneAlarms(self, "ControlPlaneAlarms", deployment, api_id)
+        self.dashboard = (
+            Dashboard(self, "Dashboard", deployment, api_id) if deployment.config.has_dashboard else None
+        )
         SavedQueries(self, "Queries", deployment)
         self._runtimes: list[Runtime] = []
         self._tell()
@@ -76,9 +80,15 @@ class ControlPlane(Construct):
         told |= {
             "schedule_group": self.deployment.schedule_group,
             "cron_target_arn": self.deployment.function_arn("cron"),
+            "webhooks_target_arn": self.deployment.function_arn("webhooks"),
+            "region": Aws.REGION,
         }
-        for field in ("table_name", "stage", "log_level", "fair_queues", "retention_days"):
+        usual = Deployment(Config()).settings()
+        for field in ("table_name", "stage", "log_level"):
             del told[field]
+        for field in ("fair_queues", "retention_days", "publish_started"):
+            if told[field] == usual[field]:
+                del told[field]
         variables = " ".join(f"KARMAN_{field.upper()}={value}" for field, value in sorted(told.items()))
         CfnOutput(
             self,

@@ -67,7 +67,9 @@ class Cron(Construct):
         )
         role = iam.Role(self, "Role", role_name=deployment.scheduler_role_name, assumed_by=trusted)
         firing = iam.PolicyStatement(
-            sid="Firing", actions=["lambda:InvokeFunction"], resources=[deployment.function_arn("cron")]
+            sid="Firing",
+            actions=["lambda:InvokeFunction"],
+            resources=[deployment.function_arn("cron"), deployment.function_arn("webhooks")],
         )
         sending = iam.PolicyStatement(
             sid="Timers",

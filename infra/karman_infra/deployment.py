@@ -18,7 +18,7 @@ from karman_infra.config import Config, load_config
 STAGE_TAG: Final = "karman:stage"
 """On everything of a stage, for lists of costs."""
 
-FUNCTIONS: Final = ("api", "cron", "dead_letters", "sweeper")
+FUNCTIONS: Final = ("api", "cron", "dead_letters", "sweeper", "webhooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Deployment:
 
     @property
     def schedule_group(self) -> str:
-        return f"{self.prefix}-cron"
+        return names.schedule_group(self.prefix)
 
     @property
     def scheduler_role_name(self) -> str:
@@ -154,6 +154,7 @@ class Deployment:
             "scheduler_dead_letter_arn": self.undelivered_arn,
             "fair_queues": str(config.fair_queues).lower(),
             "retention_days": str(config.retention_days),
+            "publish_started": str(config.publish_started).lower(),
             "log_level": config.log_level,
         }
 

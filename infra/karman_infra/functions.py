@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Final
 
 from aws_cdk import CfnResource, Duration, Stack
@@ -75,7 +76,7 @@ class KarmanFunction(lambda_.Function):
             scope,
             construct_id,
             function_name=runs.name,
-            description=f"Karman, stage {config.stage}: {runs.description}",
+            description=f"Karman {version('karman')}, stage {config.stage}: {runs.description}",
             runtime=RUNTIME,
             architecture=architecture(config),
             handler=runs.handler,
@@ -116,11 +117,13 @@ class ControlFunction(KarmanFunction):
         description: str,
         settings: Mapping[str, str] | None = None,
         concurrency: int | None = None,
+        memory_mb: int | None = None,
     ) -> None:
         told = {
             **deployment.settings(),
             "schedule_group": deployment.schedule_group,
             "cron_target_arn": deployment.function_arn("cron"),
+            "webhooks_target_arn": deployment.function_arn("webhooks"),
             **({"secrets_key_id": deployment.key_alias} if deployment.config.customer_key else {}),
             **({"tracing": "xray"} if deployment.config.tracing else {}),
             **(settings or {}),
@@ -131,7 +134,7 @@ class ControlFunction(KarmanFunction):
             code=control_code(scope, deployment.config),
             environment={variable(field): value for field, value in told.items()},
             timeout_seconds=timeout_seconds,
-            memory_mb=deployment.config.memory_mb,
+            memory_mb=memory_mb or deployment.config.memory_mb,
             description=description,
             concurrency=concurrency,
         )

@@ -16,14 +16,19 @@ from karman_infra.deployment import Deployment
 from karman_infra.functions import ControlFunction, grant
 from karman_infra.storage import ARCHIVE
 
-DEAD_LETTERS_TIMEOUT_SECONDS: Final = 60
+DEAD_LETTERS_TIMEOUT_SECONDS: Final = 240
 SWEEP_TIMEOUT_SECONDS: Final = 900
 SWEEP_EVERY: Final = "rate(1 hour)"
+_SWEEP_WINDOW_MINUTES: Final = 15
 _BATCH: Final = 10
 
 
 class DeadLetters(Construct):
-    """The function that works off dead letters, of every queue that `take_from` names."""
+    """The function that empties all queues of dead letters every few minutes.
+
+    They are no event sources of it: Lambda polls each event source all the time, which would cost more than all else
+    that a deployment costs at rest. It finds them by their names, so no stack has to tell it of a runtime.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, deployment: Deployment) -> None:
         super().__init__(scope, construct_id)
@@ -36,17 +41,20 @@ class DeadLetters(Construct):
                 *permissions.following(deployment),
                 permissions.archiving(deployment),
                 permissions.receiving([*deployment.task_queue_arns("-dlq"), deployment.undelivered_arn]),
+                permissions.listing_queues(),
             ],
             timeout_seconds=DEAD_LETTERS_TIMEOUT_SECONDS,
             description=f"dead letters end in a record, foreign ones in {ARCHIVE}",
         )
-
-
-def take_dead_letters(
-    scope: Construct, construct_id: str, deployment: Deployment, queue: sqs.IQueue
-) -> lambda_.CfnEventSourceMapping:
-    """Have the function take a queue's messages. It may be in another stack: it is called by its name."""
-    return event_source(scope, construct_id, deployment.function_name("dead_letters"), queue)
+        minutes = deployment.config.dead_letters_minutes
+        call_regularly(
+            self,
+            deployment,
+            self.function,
+            "dead_letters",
+            every=f"rate({minutes} minute{'' if minutes == 1 else 's'})",
+            purpose="take dead letters",
+        )
 
 
 def event_source(
@@ -87,35 +95,61 @@ class Sweeper(Construct):
             timeout_seconds=SWEEP_TIMEOUT_SECONDS,
             description="the hourly look at unfinished runs",
         )
-        # A sweep that fails is made up for by the next one.
-        lambda_.CfnEventInvokeConfig(
+        call_regularly(
             self,
-            "Retries",
-            function_name=self.function.function_name,
-            qualifier="$LATEST",
-            maximum_retry_attempts=0,
+            deployment,
+            self.function,
+            "sweeper",
+            every=SWEEP_EVERY,
+            purpose="sweep",
+            window_minutes=_SWEEP_WINDOW_MINUTES,
         )
-        self._schedule(deployment)
 
-    def _schedule(self, deployment: Deployment) -> None:
-        trusted = iam.ServicePrincipal(
-            "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-        )
-        role = iam.Role(self, "Role", assumed_by=trusted)
-        arn = deployment.function_arn("sweeper")
-        grant(role, [iam.PolicyStatement(sid="Sweeping", actions=["lambda:InvokeFunction"], resources=[arn])])
-        scheduler.CfnSchedule(
-            self,
-            "Schedule",
-            name=deployment.function_name("sweeper"),
-            description=f"Karman, stage {deployment.config.stage}: sweep",
-            schedule_expression=SWEEP_EVERY,
-            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(
-                mode="FLEXIBLE", maximum_window_in_minutes=15
-            ),
-            target=scheduler.CfnSchedule.TargetProperty(
-                arn=arn,
-                role_arn=role.role_arn,
-                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=0),
-            ),
-        ).node.add_dependency(self.function, role)
+
+def call_regularly(
+    scope: Construct,
+    deployment: Deployment,
+    function: ControlFunction,
+    name: str,
+    *,
+    every: str,
+    purpose: str,
+    window_minutes: int | None = None,
+) -> None:
+    """A schedule for a guard, in a role that may do nothing else. One that fails is made up for by the next time.
+
+    Args:
+        name: of the function, one of `FUNCTIONS`.
+        every: a rate, in Scheduler's words.
+        purpose: for the console.
+        window_minutes: within which Scheduler may choose the moment; None for none.
+    """
+    lambda_.CfnEventInvokeConfig(
+        scope,
+        "Retries",
+        function_name=function.function_name,
+        qualifier="$LATEST",
+        maximum_retry_attempts=0,
+    )
+    trusted = iam.ServicePrincipal(
+        "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+    )
+    role = iam.Role(scope, "Role", assumed_by=trusted)
+    arn = deployment.function_arn(name)
+    calling = iam.PolicyStatement(sid="Calling", actions=["lambda:InvokeFunction"], resources=[arn])
+    grant(role, [calling])
+    scheduler.CfnSchedule(
+        scope,
+        "Schedule",
+        name=function.name,
+        description=f"Karman, stage {deployment.config.stage}: {purpose}",
+        schedule_expression=every,
+        flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(
+            mode="OFF" if window_minutes is None else "FLEXIBLE", maximum_window_in_minutes=window_minutes
+        ),
+        target=scheduler.CfnSchedule.TargetProperty(
+            arn=arn,
+            role_arn=role.role_arn,
+            retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(maximum_retry_attempts=0),
+        ),
+    ).node.add_dependency(function, role)

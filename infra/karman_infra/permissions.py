@@ -8,7 +8,9 @@ from typing import Final
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
+from karman_core.backends.aws.names import escaped
 from karman_core.backends.aws.settings import RUN_BLOBS
+from karman_core.engine.webhook_items import WEBHOOK_SECRETS
 from karman_core.ports.table import BY_GRAPH, BY_TIME, UNFINISHED
 from karman_infra.deployment import Deployment
 from karman_infra.storage import ARCHIVE
@@ -25,8 +27,9 @@ SWEPT: Final = (UNFINISHED.name,)
 
 
 def table(deployment: Deployment) -> iam.PolicyStatement:
-    """Reading and writing all items."""
-    return iam.PolicyStatement(sid="Table", actions=[*READ, *WRITE], resources=[deployment.table_arn])
+    """Reading and writing all items, some of them on condition of others."""
+    actions = [*READ, *WRITE, "dynamodb:ConditionCheckItem"]
+    return iam.PolicyStatement(sid="Table", actions=actions, resources=[deployment.table_arn])
 
 
 def items_of(
@@ -35,23 +38,31 @@ def items_of(
     """Reading and writing items of some namespaces, whose names begin every partition key.
 
     Args:
-        namespaces: all of theirs but API keys and the audit, which nobody reads or writes who runs users' code, and
-            graphs, which such code only reads.
+        namespaces: all of theirs but API keys, webhooks and the audit, which nobody reads or writes who runs users'
+            code, and graphs and quotas, which such code only reads.
         known: other namespaces, whose registered nodes are read.
     """
     own = [f"{namespace}#*" for namespace in namespaces]
     operators = [
         pattern
         for namespace in namespaces
-        for pattern in (f"{namespace}#keys", f"{namespace}#audit", f"{namespace}#audit#*")
+        for pattern in (
+            f"{namespace}#keys",
+            f"{namespace}#audit",
+            f"{namespace}#audit#*",
+            f"{namespace}#webhooks",
+            f"{namespace}#webhook#*",
+        )
     ]
-    graphs = [
-        pattern for namespace in namespaces for pattern in (f"{namespace}#graphs", f"{namespace}#graph#*")
+    read_only = [
+        pattern
+        for namespace in namespaces
+        for pattern in (f"{namespace}#graphs", f"{namespace}#graph#*", f"{namespace}#quotas")
     ]
     statements = [
         _items("Items", [*READ, *WRITE], deployment, own, "ForAllValues"),
         _items("NotForWorkers", [*READ, *WRITE], deployment, operators, "ForAnyValue", iam.Effect.DENY),
-        _items("NoChangeOfGraphs", WRITE, deployment, graphs, "ForAnyValue", iam.Effect.DENY),
+        _items("OnlyRead", WRITE, deployment, read_only, "ForAnyValue", iam.Effect.DENY),
     ]
     if known:
         nodes = [f"{namespace}#nodes" for namespace in known]
@@ -104,6 +115,11 @@ def receiving(queue_arns: Sequence[str]) -> iam.PolicyStatement:
         ],
         resources=list(queue_arns),
     )
+
+
+def listing_queues() -> iam.PolicyStatement:
+    """Finding queues by how their names begin."""
+    return iam.PolicyStatement(sid="ListingQueues", actions=["sqs:ListQueues"], resources=["*"])
 
 
 def creating_queues(deployment: Deployment) -> iam.PolicyStatement:
@@ -213,6 +229,28 @@ def following(deployment: Deployment) -> list[iam.PolicyStatement]:
         events(deployment),
         *key(deployment),
     ]
+
+
+def delivering(deployment: Deployment) -> list[iam.PolicyStatement]:
+    """What the deliveries of webhooks take: their items and secrets, of all namespaces, and timers of their own."""
+    items = _items(
+        "Webhooks",
+        ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+        deployment,
+        ["*#webhooks", "*#webhook#*"],
+        "ForAllValues",
+    )
+    signing = iam.PolicyStatement(
+        sid="Secrets",
+        actions=["ssm:GetParameters"],
+        resources=[f"{deployment.secrets_arn}/{escaped(WEBHOOK_SECRETS)}/*"],
+    )
+    retrying = iam.PolicyStatement(
+        sid="Timers",
+        actions=["scheduler:CreateSchedule", "scheduler:UpdateSchedule"],
+        resources=[deployment.schedules_arn(deployment.timer_group)],
+    )
+    return [items, signing, retrying, _passing(deployment), *key(deployment)]
 
 
 def working(

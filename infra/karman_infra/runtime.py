@@ -16,7 +16,6 @@ from karman_core.engine.registry import queue_name
 from karman_infra import permissions
 from karman_infra.alarms import RuntimeAlarms
 from karman_infra.deployment import STAGE_TAG, Deployment
-from karman_infra.guards import take_dead_letters
 from karman_infra.queues import TaskQueue
 from karman_runtime.settings import PREFIX
 
@@ -33,7 +32,8 @@ class RuntimeOptions(TypedDict, total=False):
         control_plane: of the same app; None for one that is deployed already. Runtimes that are given the same one,
             and work on runs of one namespace, may send to each other.
         serves: other namespaces, whose graphs use nodes of this one.
-        sends_to: task queues (`namespace/runtime`) that are in other apps, and that graphs go on in.
+        sends_to: task queues (`namespace/runtime`) that are in other apps, and that graphs go on in; those too in which
+            graphs begin that limit concurrency.
     """
 
     namespace: Required[str]
@@ -77,7 +77,6 @@ class Runtime(Construct):
         self._sends_to = tuple(options.get("sends_to", ()))
         self._control_plane = control_plane
         self._grantee: iam.IGrantable | None = None
-        take_dead_letters(self, "DeadLetters", self.deployment, self.task_queue.dead_letters)
         self.alarms = RuntimeAlarms(self, "Alarms", self.deployment, self.task_queue)
         if control_plane is not None:
             self.node.add_dependency(control_plane)

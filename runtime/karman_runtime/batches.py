@@ -1,7 +1,9 @@
 """A batch of messages that somebody else received: Lambda, from SQS. Worked on together, each for itself.
 
 - Leases: one call at the start shortens the visibility that the queue gave (it has to exceed the function's time-out)
-  to the lease; heartbeats extend it. If the process dies, others get the work a lease later.
+  to the lease; heartbeats extend it. If the process dies, others get the work a lease later. No message is worked on
+  before the call has returned: a node that kills the process at once would keep the whole batch from others for the
+  queue's visibility, which is hours. Only if SQS does not answer for a while the work begins all the same.
 - Ends: a message that is finished while others go on is deleted at once. Those that are finished when the batch is are
   left to whoever received it, who deletes what it is not told to keep.
 - Faults: an error of one message keeps that message, for another delivery, and touches no other. One that kills the
@@ -18,6 +20,7 @@ import logging
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from karman_core.domain.errors import KarmanError
 from karman_core.engine import Disposition
@@ -29,6 +32,9 @@ from karman_runtime.leases import Lease, Leases
 from karman_runtime.worker import Processor
 
 logger = logging.getLogger(__name__)
+
+SHORTENING_SECONDS = 2.0
+"""So long the work waits for its leases. Usually it takes milliseconds."""
 
 SUSPECT_RECEIVES = 3
 """Received so often, a message may be the one that kills its workers; a busy backend has messages come twice, too."""
@@ -89,7 +95,7 @@ class _Batch:
         beating = asyncio.create_task(self._leases.beat_forever())
         deleting = asyncio.create_task(self._deletions.run())
         try:
-            await self._within_time(asyncio.create_task(self._process_all(leases)))
+            await self._within_time(asyncio.create_task(self._begin(shortening, leases)))
         finally:
             self._deletions.forget()
             beating.cancel()
@@ -106,7 +112,14 @@ class _Batch:
         if not working.done():
             logger.error("work abandoned until its lease ends", extra={"in_flight": len(self._leases)})
 
-    async def _wait_until(self, at_ms: int, working: asyncio.Task[None]) -> None:
+    async def _begin(self, shortening: asyncio.Task[bool], leases: Collection[Lease]) -> None:
+        """Process all, once their leases are short."""
+        await self._wait_until(self._worker.clock.now_ms() + int(SHORTENING_SECONDS * 1000), shortening)
+        if not shortening.done():
+            logger.warning("leases not shortened in time", extra={"queue": self._worker.name})
+        await self._process_all(leases)
+
+    async def _wait_until(self, at_ms: int, working: asyncio.Task[Any]) -> None:
         seconds = max(0, at_ms - self._worker.clock.now_ms()) / 1000
         deadline = asyncio.create_task(self._worker.clock.sleep(seconds))
         await asyncio.wait([working, deadline], return_when=asyncio.FIRST_COMPLETED)

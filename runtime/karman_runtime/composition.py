@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from karman._internal.execution import NodeExecutor
 from karman._internal.functions import NodeLike
+from karman_core.backends.posting import HttpxPoster
 from karman_core.backends.system import SystemClock, SystemEntropy
 from karman_core.domain.errors import InvalidRequest
 from karman_core.engine import Engine, EngineSettings
+from karman_core.engine.webhooks import Webhooks
 from karman_core.ports.backend import Backend
+from karman_core.ports.events import Feed
 from karman_core.ports.observer import Observer
 from karman_core.ports.system import Clock, Entropy
 from karman_runtime.cron import CronLoop
 from karman_runtime.settings import Settings
+from karman_runtime.webhooks import WebhookLoop
 from karman_runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ class Assembly:
     entropy: Entropy
     habits: Habits
     observer: Observer | None = None
+    webhook_loopback: bool = False
 
     def with_nodes(self, nodes: Iterable[NodeLike], *, concurrency: int = 16) -> Assembly:
         """Another engine on the same backend, which runs these nodes. Whoever asks for it closes its executor.
@@ -107,6 +112,20 @@ class Assembly:
         """The loop that fires schedules; for backends that have no scheduler of their own."""
         return CronLoop(self.backend.schedules, self.engine, self.clock)
 
+    def webhooks(self) -> Webhooks:
+        """The webhooks of the backend."""
+        settings = self.engine.settings
+        return Webhooks.over(self.backend, self.clock, self.entropy, settings, self.poster())
+
+    def poster(self) -> HttpxPoster:
+        """The network of webhooks: public addresses, and this machine if that is configured."""
+        return HttpxPoster(loopback=self.webhook_loopback)
+
+    def webhook_loop(self) -> WebhookLoop:
+        """The loop that delivers webhooks; for backends whose events can be read."""
+        backend, feed = self.backend, cast("Feed", self.backend.events)
+        return WebhookLoop(feed, backend.queue, backend.table, self.webhooks().deliveries, self.clock)
+
 
 @contextmanager
 def assembled(
@@ -143,10 +162,13 @@ def assembled(
             executor=executor,
             observer=observer,
             settings=EngineSettings(
-                lease_seconds=habits.lease_seconds, retention_seconds=settings.retention_days * 86_400
+                lease_seconds=habits.lease_seconds,
+                retention_seconds=settings.retention_days * 86_400,
+                publish_started=settings.publish_started,
             ),
         )
-        yield Assembly(backend, engine, executor, clock, entropy, habits, observer)
+        loopback = settings.webhook_loopback
+        yield Assembly(backend, engine, executor, clock, entropy, habits, observer, loopback)
     finally:
         executor.close()
         backend.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -46,6 +46,8 @@ class Settings(BaseModel):
         health_seconds: a container worker that has not reached its queue for so long is not healthy.
         handover_seconds: so long before its time-out a Lambda function begins no further state and stops its nodes.
         retention_days: how long items of a run are kept after its end.
+        publish_started: publish `run.started` too, an event more a run.
+        webhook_loopback: `karman dev` delivers webhooks to this machine too, also by plain HTTP.
         fair_queues: see AwsSettings.
         table: the DynamoDB table of a deployment; this and what follows are outputs of its stack, see AwsSettings.
     """
@@ -74,6 +76,8 @@ class Settings(BaseModel):
     health_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     handover_seconds: float = Field(default=10.0, gt=0, le=300, allow_inf_nan=False)
     retention_days: int = Field(default=30, ge=SHORTEST_RETENTION_DAYS, le=3_650)
+    publish_started: bool = False
+    webhook_loopback: bool = False
 
     table: str | None = None
     prefix: str = "karman"
@@ -85,6 +89,7 @@ class Settings(BaseModel):
     schedule_group: str = "default"
     scheduler_role_arn: str = ""
     cron_target_arn: str = ""
+    webhooks_target_arn: str = ""
     scheduler_dead_letter_arn: str | None = None
     secrets_key_id: str | None = None
     fair_queues: bool = True
@@ -95,11 +100,17 @@ class Settings(BaseModel):
         return tuple(name.strip() for name in self.nodes.split(",") if name.strip())
 
 
+_REGION: Final = "AWS_REGION"
+"""What CDK and most SDKs read; boto3 does not."""
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process. Empty variables count as unset. Raises InvalidRequest, naming the variables."""
     environment = os.environ if environment is None else environment
     names = {field: PREFIX + field.upper() for field in Settings.model_fields}
     given = {field: environment[name] for field, name in names.items() if environment.get(name)}
+    if environment.get(_REGION):
+        given.setdefault("region", environment[_REGION])
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

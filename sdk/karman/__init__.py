@@ -26,6 +26,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from karman import errors
+from karman._internal.concurrency import Concurrency
 from karman._internal.context import Context
 from karman._internal.durations import Duration
 from karman._internal.functions import FunctionNode, NodeLike, node
@@ -33,6 +34,7 @@ from karman._internal.graph import Graph, load_graph
 from karman._internal.node import Node
 from karman._internal.outcomes import Cancelled, Next, Prune, RequeueAfter, WaitFor
 from karman._internal.placed import PlacedNode, Unites
+from karman._internal.rate_limit import RateLimit
 from karman._internal.references import Reference
 from karman._internal.retry import Retry
 from karman._internal.store import Store
@@ -47,6 +49,7 @@ __all__ = [
     "AsyncClient",
     "Cancelled",
     "Client",
+    "Concurrency",
     "Context",
     "Duration",
     "FunctionNode",
@@ -63,6 +66,7 @@ __all__ = [
     "Overlap",
     "PlacedNode",
     "Prune",
+    "RateLimit",
     "Reference",
     "RequeueAfter",
     "Resumption",

@@ -9,6 +9,7 @@ from karman._internal.http.failures import Backoff
 from karman._internal.http.results import Checked, Firings, GraphVersion, Health, Page
 from karman._internal.http.runtime import Runtime
 from karman._internal.http.signing import SigV4Auth
+from karman_core.domain.quotas import NamespaceQuotas
 from karman_core.domain.statistics import Durations
 from karman_core.engine.access import IssuedKey, KeyView, Scope
 from karman_core.engine.auditing import AuditEntry
@@ -30,6 +31,7 @@ from karman_core.engine.views import (
     TotalsView,
     Work,
 )
+from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook, WebhookView
 
 __all__ = [
     "ApiKeyAuth",
@@ -40,6 +42,7 @@ __all__ = [
     "BulkView",
     "Checked",
     "Client",
+    "DeliveryView",
     "Durations",
     "FailureCount",
     "Firings",
@@ -48,8 +51,10 @@ __all__ = [
     "GroupView",
     "Health",
     "IssuedKey",
+    "IssuedWebhook",
     "KeyView",
     "LeaseView",
+    "NamespaceQuotas",
     "NamespaceView",
     "Page",
     "PurgeView",
@@ -66,5 +71,6 @@ __all__ = [
     "StateView",
     "Statistics",
     "TotalsView",
+    "WebhookView",
     "Work",
 ]

@@ -8,6 +8,7 @@ The tree of `karman_core.domain.errors`, to which the SDK adds:
     │   │   └── UnknownReference     a reference to an output field that the node does not have
     │   └── InvalidNode              a node class or function that cannot be a node
     ├── StillRunning                 a run had not ended when the time to wait for it was over
+    ├── InvalidSignature             a webhook's request that its sender has not signed
     └── UnexpectedAnswer             an answer over HTTP that is none of Karman's
 
     Exception
@@ -30,10 +31,12 @@ from karman_core.domain.errors import (
     InvalidRequest,
     ItemTooLarge,
     KarmanError,
+    NewerLayout,
     NodeFailure,
     NotFound,
     PayloadTooLarge,
     Problem,
+    QuotaExceeded,
     RateLimited,
     Throttled,
     TransactionConflict,
@@ -54,13 +57,16 @@ __all__ = [
     "InvalidInput",
     "InvalidNode",
     "InvalidRequest",
+    "InvalidSignature",
     "ItemTooLarge",
     "KarmanError",
+    "NewerLayout",
     "NodeFailure",
     "NonRetryable",
     "NotFound",
     "PayloadTooLarge",
     "Problem",
+    "QuotaExceeded",
     "RateLimited",
     "StillRunning",
     "Throttled",
@@ -104,6 +110,13 @@ class UnexpectedAnswer(KarmanError):
 
     code = "unexpected_answer"
     status = 502
+
+
+class InvalidSignature(KarmanError):
+    """A request that is not to be believed: not signed with the webhook's secret, or too old."""
+
+    code = "invalid_signature"
+    status = 401
 
 
 class NonRetryable(Exception):

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 from karman_core.backends.embedded import EmbeddedBackend
 from karman_core.backends.system import SystemClock, SystemEntropy
+from karman_core.domain.webhooks import Answer as Posted
+from karman_core.domain.webhooks import parse_url
 from karman_core.engine import Engine
 from karman_core.ports.system import Clock
 from karman_functions.api import Application, Limits, application
@@ -83,6 +85,7 @@ def _context(method: str, path: str) -> dict[str, Any]:
         "accountId": "123456789012",
         "apiId": "r3pmxmplak",
         "domainName": "api.example.com",
+        "domainPrefix": "api",
         "http": {
             "method": method,
             "path": path,
@@ -100,6 +103,16 @@ def _context(method: str, path: str) -> dict[str, Any]:
 
 def _text(body: object) -> str | None:
     return body if body is None or isinstance(body, str) else json.dumps(body)
+
+
+class NoNetwork:
+    """The network of webhooks: every receiver is there, and takes everything."""
+
+    async def check(self, url: str) -> None:
+        parse_url(url)
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Posted:
+        return Posted(204)
 
 
 @dataclass(slots=True)
@@ -131,6 +144,7 @@ class Api:
             limits=self.limits,
             cors_origins=self.cors_origins,
             callers=self.callers,
+            poster=NoNetwork(),
         )
 
     async def send(self, sent: Mapping[str, Any]) -> Answer:

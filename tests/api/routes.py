@@ -24,6 +24,7 @@ class Call:
         return self.operation
 
 
+HOOK = "https://hooks.example.com/in"
 NODES = {"runtime": "rt", "nodes": [{"name": "b"}]}
 
 CALLS = (
@@ -64,6 +65,7 @@ CALLS = (
     Call("fire_trigger", "POST", "/graphs/g/triggers/cron-0/fire", "trigger", 201),
     Call("enable_trigger", "POST", "/graphs/g/triggers/cron-0/enable", "admin"),
     Call("disable_trigger", "POST", "/graphs/g/triggers/cron-0/disable", "admin"),
+    Call("reconcile_triggers", "POST", "/triggers/reconcile", "admin", body={}),
     Call("poll_work", "POST", "/work/poll", "worker", body={"nodes": ["a"]}),
     Call("extend_lease", "POST", "/work/{state}/heartbeat", "worker", body={"lease": "{lease}"}),
     Call("release_lease", "POST", "/work/{state}/release", "worker", body={"lease": "{lease}"}),
@@ -76,6 +78,16 @@ CALLS = (
     Call("issue_key", "POST", "/keys", "admin", 201, {"name": "k", "scopes": ["read"]}),
     Call("revoke_key", "DELETE", "/keys/{key}", "admin", 204),
     Call("rotate_key", "POST", "/keys/{key}/rotate", "admin"),
+    Call("list_webhooks", "GET", "/webhooks", "admin"),
+    Call("create_webhook", "POST", "/webhooks", "admin", 201, {"url": HOOK}),
+    Call("get_webhook", "GET", "/webhooks/{webhook}", "admin"),
+    Call("update_webhook", "PATCH", "/webhooks/{webhook}", "admin", body={"enabled": True}),
+    Call("delete_webhook", "DELETE", "/webhooks/{webhook}", "admin", 204),
+    Call("rotate_webhook", "POST", "/webhooks/{webhook}/rotate", "admin"),
+    Call("test_webhook", "POST", "/webhooks/{webhook}/test", "admin"),
+    Call("list_deliveries", "GET", "/webhooks/{webhook}/deliveries", "admin"),
+    Call("retry_delivery", "POST", "/webhooks/{webhook}/deliveries/{delivery}/retry", "admin"),
+    Call("get_quotas", "GET", "/quotas", "read"),
     Call("list_audit", "GET", "/audit", "admin"),
 )
 
@@ -90,6 +102,8 @@ class World:
     lease: str
     key: str
     fan: str = "r0"
+    webhook: str = "w0"
+    delivery: str = "000000000000000-e0"
 
     def path(self, call: Call) -> str:
         """The call's path."""
@@ -99,6 +113,8 @@ class World:
             "fan": self.fan,
             "state": self.state,
             "key": self.key,
+            "webhook": self.webhook,
+            "delivery": self.delivery,
         }
         return call.path.format(**names)
 
@@ -108,7 +124,7 @@ class World:
 
 
 async def prepare(api: Api, namespace: str = NS) -> World:
-    """A graph, a run that has failed, one that goes on with its state leased, one with a group, and a key."""
+    """A graph, a run that has failed, one that goes on with its state leased, one with a group, a key, a webhook."""
     base = f"/v1/namespaces/{namespace}"
     await api.graph(namespace)
     failed = await api.run(namespace)
@@ -120,7 +136,10 @@ async def prepare(api: Api, namespace: str = NS) -> World:
     assert work["run_id"] == run
     await api.key("read", namespace=namespace)
     (key,) = (await api.call("GET", f"{base}/keys")).body["keys"]
-    return World(run, failed, work["state_id"], work["lease"], key["id"], await fan_out(api, namespace))
+    webhook = (await api.call("POST", f"{base}/webhooks", {"url": HOOK})).body["id"]
+    delivery = (await api.call("POST", f"{base}/webhooks/{webhook}/test")).body["id"]
+    fan = await fan_out(api, namespace)
+    return World(run, failed, work["state_id"], work["lease"], key["id"], fan, webhook, delivery)
 
 
 async def fan_out(api: Api, namespace: str = NS, branches: int = 2) -> str:

@@ -20,7 +20,7 @@ from tests.scenario.clock import ManualClock, SeededEntropy
 SCOPES = ("admin", "trigger", "worker", "read")
 NOT_THERE = World("r0", "r0", "r0--0", "l", "k0", "r0")
 PUBLIC = {"get_health", "get_description", "get_reference"}
-OF_THE_SERVER = {"list_namespaces"}
+OF_THE_SERVER = {"list_namespaces", "set_quotas"}
 
 
 async def ask(api: Api, call: Call, world: World, key: str | None, namespace: str = NS) -> Answer:

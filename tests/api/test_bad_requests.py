@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.client import ADMIN_KEY, DEFINITION, NS, Api, event
-from tests.api.routes import CALLS, NODES, Call, prepare
+from tests.api.routes import CALLS, NODES, Call, World, prepare
 
 WITH_BODY = [call for call in CALLS if call.body is not None]
 DEEP = "[" * 100 + "]" * 100
@@ -47,7 +47,7 @@ async def everything(api: Api) -> str:
     ],
 )
 async def test_a_bad_body(api: Api, call: Call, body: object, status: int, code: str) -> None:
-    path = call.path.format(run="r0", failed="r0", fan="r0", state="r0--0", key="k0")
+    path = World("r0", "r0", "r0--0", "l", "k0").path(call)
     before = await everything(api)
 
     answer = await api.call(call.method, path, body)
@@ -58,7 +58,7 @@ async def test_a_bad_body(api: Api, call: Call, body: object, status: int, code:
 
 @pytest.mark.parametrize("call", WITH_BODY, ids=str)
 async def test_an_unknown_field(api: Api, call: Call) -> None:
-    path = call.path.format(run="r0", failed="r0", fan="r0", state="r0--0", key="k0")
+    path = World("r0", "r0", "r0--0", "l", "k0").path(call)
 
     answer = await api.call(call.method, path, {**call.body, "unheard_of": 1})
 
@@ -68,7 +68,7 @@ async def test_an_unknown_field(api: Api, call: Call) -> None:
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 async def test_an_unknown_parameter(api: Api, call: Call) -> None:
-    path = call.path.format(run="r0", failed="r0", fan="r0", state="r0--0", key="k0")
+    path = World("r0", "r0", "r0--0", "l", "k0").path(call)
 
     answer = await api.call(call.method, path, call.body, query={"unheard_of": 1})
 
@@ -79,7 +79,7 @@ async def test_an_unknown_parameter(api: Api, call: Call) -> None:
 @pytest.mark.parametrize("unknown", ["r0", "R", "a b", "x#store", "x%23store", "é", "a" * 2_000])
 async def test_an_unknown_thing(api: Api, call: Call, unknown: str) -> None:
     state = f"{unknown}--0"
-    path = call.path.format(run=unknown, failed=unknown, fan=unknown, state=state, key=unknown)
+    path = World(unknown, unknown, state, "l", unknown, unknown, unknown, f"{'0' * 15}-{unknown}").path(call)
     body = {"lease": "l"} if call.operation == "extend_lease" else call.body
     before = await everything(api)
 

@@ -25,9 +25,16 @@ AUDITED = {
     "fire_trigger": ("fire_trigger", "cron-0"),
     "enable_trigger": ("enable_trigger", "cron-0"),
     "disable_trigger": ("disable_trigger", "cron-0"),
+    "reconcile_triggers": ("reconcile_triggers", None),
     "issue_key": ("issue_key", None),
     "revoke_key": ("revoke_key", "{key}"),
     "rotate_key": ("rotate_key", "{key}"),
+    "create_webhook": ("create_webhook", None),
+    "update_webhook": ("update_webhook", "{webhook}"),
+    "delete_webhook": ("delete_webhook", "{webhook}"),
+    "rotate_webhook": ("rotate_webhook", "{webhook}"),
+    "test_webhook": ("test_webhook", "{webhook}"),
+    "retry_delivery": ("redeliver", "{webhook}"),
 }
 UNAUDITED = {
     "create_namespace",  # Makes nothing but the name.
@@ -60,7 +67,7 @@ async def test_what_changes_something_is_recorded(api: Api, call: Call) -> None:
         return
     action, target = AUDITED[call.operation]
     entry = new[-1]
-    names = {"failed": world.failed, "key": world.key}
+    names = {"failed": world.failed, "key": world.key, "webhook": world.webhook}
     assert (entry["action"], entry["result"]) == (action, "done")
     assert entry["target"] == (None if target is None else target.format(**names))
     assert entry["by"] == f"key:{key.split('.')[2]}"

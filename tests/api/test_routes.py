@@ -24,6 +24,7 @@ def test_the_table_has_every_route() -> None:
 
     assert documented.pop("get_health") == ("GET", [])
     assert documented.pop("list_namespaces") == ("GET", ["admin"])
+    assert documented.pop("set_quotas") == ("PUT", ["admin"])
     assert known == documented
     assert {call.scope for call in CALLS} == set(Scope)
 

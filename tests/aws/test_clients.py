@@ -12,7 +12,7 @@ from boto3 import Session
 from botocore.exceptions import ClientError
 
 from karman_core.backends.aws import AwsSettings
-from karman_core.backends.aws.clients import LONG_POLL_SECONDS, AwsClients
+from karman_core.backends.aws.clients import _PATIENCE, LONG_POLL_SECONDS, AwsClients
 from karman_core.domain.errors import BackendError, Throttled
 from tests.contract.backends.aws_ports import clean_environment
 
@@ -81,6 +81,35 @@ def test_endpoints_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         url = made.s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "key"})
         assert url.startswith("http://localhost:4566/bucket/key")
         made.close()
+
+
+SERVICES = tuple(_PATIENCE)
+"""All of which there are clients."""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_client_goes_where_the_environment_says(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with clean_environment():
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+        made = clients()
+        assert made.untyped(service).meta.endpoint_url == "http://127.0.0.1:4566"
+        made.close()
+        # Which goes before it: KARMAN_ENDPOINT, then what is said for one service.
+        told = clients(endpoint="http://127.0.0.1:1111")
+        assert told.untyped(service).meta.endpoint_url == "http://127.0.0.1:1111"
+        told.close()
+
+
+def test_buckets_of_emulators_are_in_the_path() -> None:
+    with clean_environment():
+        made = clients(endpoint="http://127.0.0.1:4566")
+        url = made.s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "key"})
+        assert url.startswith("http://127.0.0.1:4566/bucket/key")
+        made.close()
+        on_aws = clients()
+        url = on_aws.s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "key"})
+        assert url.startswith("https://bucket.s3.")
+        on_aws.close()
 
 
 def test_without_a_region_the_message_says_what_to_set() -> None:

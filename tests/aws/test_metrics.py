@@ -47,6 +47,15 @@ def told(
     return found
 
 
+def test_a_count_of_nothing_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """CloudWatch bills a metric for each hour in which it is."""
+    metrics = CloudWatchMetrics("prod")
+    metrics.count("RunsExpired", 0)
+    metrics.flush()
+
+    assert capsys.readouterr().out == ""
+
+
 def test_everything_that_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     lines = told(
         capsys,
@@ -76,6 +85,7 @@ def test_everything_that_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
             "RunDuration": [3_000, 1_000],
             "RunCost": [round(run_microdollars(TOTALS, 1_024), 3)],
             "LeasesLost": [1],
+            "DeadLetters": [2],
         },
         ("prod", "SUCCEEDED"): {"RunsEnded": [1]},
         ("prod", "CANCELLED"): {"RunsEnded": [1]},

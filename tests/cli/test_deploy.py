@@ -132,16 +132,6 @@ def test_diff_deploys_nothing(calls: Path) -> None:
     assert [words[:2] for words in called(calls)] == [["diff", "--all"]]
 
 
-@pytest.mark.parametrize("words", [(), ("--yes",)])
-def test_destroy(calls: Path, words: tuple[str, ...]) -> None:
-    assert karman("destroy", "--stage", "dev", *words).code == 0
-    (said,) = called(calls)
-
-    assert said[:2] == ["destroy", "--all"]
-    assert ("--force" in said) is bool(words)
-    assert contexts(said) == {"karman": {"stage": "dev"}}
-
-
 def test_when_cdk_fails_so_does_the_command(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_CODE", "1")
 

@@ -92,6 +92,13 @@ def test_an_unfinished_run_is_named(server: Live) -> None:
     assert check["text"].endswith(" hours")
 
 
+def test_what_waits_in_queues_is_told(database: Path) -> None:
+    checks = karman("doctor", "--db", str(database), "--json").document["checks"]
+    (text,) = [each["text"] for each in checks if each["name"].startswith("queue default/greeting-")]
+
+    assert text == "0 waiting, 0 in work, 0 delayed"
+
+
 def test_a_damaged_file_is_a_problem(database: Path) -> None:
     with sqlite3.connect(database) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -41,6 +41,7 @@ GROUPED = [
         for name in ([], ["list"], ["next"], ["fire"], ["enable"], ["disable"], ["reconcile"])
     ],
     *[["profiles", *name] for name in ([], ["list"], ["use"])],
+    *[["quotas", *name] for name in ([], ["show"], ["set"])],
 ]
 
 

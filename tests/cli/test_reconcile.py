@@ -55,8 +55,20 @@ def test_it_mends_what_it_tells(database: Path) -> None:
     assert "as the graphs want them" in karman("triggers", "reconcile", "--db", str(database)).err
 
 
-def test_a_server_says_where_to_do_it(server: Live) -> None:
-    output = karman("triggers", "reconcile", env=server.place("server").env)
+def test_a_server_does_it_too(server: Live) -> None:
+    backend = EmbeddedBackend.open(server.database, clock=SystemClock(), entropy=SystemEntropy())
+    asyncio.run(backend.schedules.delete("default", "greeting", "nightly"))
+    backend.close()
+    place = server.place("server")
+    told = [
+        place("triggers", "reconcile", *words, "--json").document
+        for words in (("--dry-run",), (), ("--rewrite",))
+    ]
 
-    assert output.code == 2
-    assert "KARMAN_BACKEND=aws" in output.err
+    assert [each["mended"] for each in told] == [False, True, True]
+    assert told[0]["differences"] == told[1]["differences"]
+    (difference,) = told[1]["differences"]
+    assert (difference["trigger"], difference["drift"]) == ("nightly", "missing")
+    assert difference["wanted"]["cron"] == "0 3 * * *"
+    assert difference["found"] is None
+    assert told[2]["differences"] == []

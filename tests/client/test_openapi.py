@@ -29,9 +29,12 @@ def overview_calls(client: Client) -> list[Callable[[], object]]:
         lambda: list(client.watch("x")),
         lambda: client.enable_trigger("x", "x"),
         lambda: client.disable_trigger("x", "x"),
+        client.reconcile_triggers,
         lambda: list(client.namespaces()),
         client.describe_namespace,
         client.create_namespace,
+        client.quotas,
+        client.set_quotas,
     ]
 
 
@@ -88,9 +91,23 @@ def use_all(client: Client) -> None:
             for outcome in (Succeeded(()), Errored("E", ""), Pruned({}), Requeued(1), Awaiting("x"))
         ),
     ]
-    for call in (*calls, *control_calls(client), *overview_calls(client)):
+    for call in (*calls, *control_calls(client), *overview_calls(client), *webhook_calls(client)):
         with suppress(KarmanError):
             call()
+
+
+def webhook_calls(client: Client) -> list[Callable[[], object]]:
+    return [
+        lambda: list(client.webhooks()),
+        lambda: client.create_webhook("https://example.com"),
+        lambda: client.webhook("x"),
+        lambda: client.update_webhook("x", enabled=False),
+        lambda: client.delete_webhook("x"),
+        lambda: client.rotate_webhook("x"),
+        lambda: client.test_webhook("x"),
+        lambda: list(client.deliveries("x")),
+        lambda: client.retry_delivery("x", "x"),
+    ]
 
 
 def test_every_route() -> None:

@@ -12,8 +12,9 @@ import pytest
 from karman import AsyncClient, Client
 from karman._internal.http import watching
 from karman.client import Backoff, RunProgress
-from karman.errors import Forbidden, InvalidInput, NotFound, StillRunning
+from karman.errors import Forbidden, InvalidInput, InvalidRequest, NotFound, QuotaExceeded, StillRunning
 from karman_core.domain.outcome import Errored, Succeeded
+from karman_core.domain.quotas import NamespaceQuotas
 from karman_functions.local import serving
 from tests.api.client import ADMIN_KEY, NS, OTHER, Api
 from tests.client.conftest import URL
@@ -152,3 +153,18 @@ async def test_namespaces(karman: AsyncClient, api: Api, asgi: httpx.ASGITranspo
         assert (await own.describe_namespace()).namespace == NS
         with pytest.raises(Forbidden):
             await anext(own.namespaces())
+
+
+async def test_quotas(karman: AsyncClient, api: Api) -> None:
+    assert await karman.quotas() == NamespaceQuotas()
+    assert await karman.set_quotas(states_per_second=2) == NamespaceQuotas(states_per_second=2.0)
+    assert await karman.quotas() == NamespaceQuotas(states_per_second=2.0)
+
+    with pytest.raises(InvalidRequest):
+        await karman.set_quotas(payload_bytes=1)
+
+    await api.graph()
+    await karman.set_quotas(payload_bytes=1024)
+    with pytest.raises(QuotaExceeded, match="1,024") as refused:
+        await karman.trigger("g", {"text": "x" * 1024})
+    assert refused.value.retry_after_seconds is None

@@ -21,6 +21,7 @@ from karman.errors import (
     KarmanError,
     NotFound,
     Problem,
+    QuotaExceeded,
     RateLimited,
     Throttled,
     Unauthorized,
@@ -218,3 +219,16 @@ def test_a_long_poll_has_the_time_that_it_asks_for() -> None:
     server = Server(httpx.Response(200, json={"work": []}))
     server.client().poll(["a"], wait_seconds=20)
     assert server.requests[0].extensions["timeout"]["read"] == 50
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({}, None), ({"retry-after": "30"}, 30.0)])
+def test_what_a_quota_refuses_is_told_at_once(headers: dict[str, str], seconds: float | None) -> None:
+    answer = problem(429, "quota_exceeded")
+    answer.headers.update(headers)
+    server = Server(answer)
+
+    with pytest.raises(QuotaExceeded, match="about quota_exceeded") as refused:
+        server.client().trigger("g")
+
+    assert refused.value.retry_after_seconds == seconds
+    assert len(server.requests) == 1

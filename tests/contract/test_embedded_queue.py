@@ -71,6 +71,15 @@ async def test_a_run_with_many_messages_does_not_keep_others_waiting(backend: Em
     assert [body for body in first + second if body.startswith("large")] == [f"large {n}" for n in range(17)]
 
 
+async def test_a_run_with_a_hundred_thousand_messages_keeps_nobody_waiting(backend: EmbeddedBackend) -> None:
+    await send(backend, *map(str, range(100_000)), group="large")
+    for _ in range(5):
+        await receive(backend)
+    await send(backend, "small", group="small")
+
+    assert "small" in await receive(backend)
+
+
 async def test_runs_with_many_messages_take_turns(backend: EmbeddedBackend) -> None:
     for group in "abc":
         await send(backend, *(f"{group}{number:03}" for number in range(100)), group=group)

@@ -199,3 +199,11 @@ def test_a_name_of_any_queue_and_message_can_be_a_blobs() -> None:
     record = sqs_record("q", letter("x"))
     record["messageId"] = "a/b c"
     assert archive_name(Letter.of(record)).count("/") == 3
+
+
+def test_a_letter_of_a_later_release_waits_for_it(deployment: Deployment) -> None:
+    """Whatever happens, it is not archived, and its run has not failed."""
+    later = letter('{"karman":2,"k":"advance","ns":"ns","id":"r1"}', receives=99)
+    assert call(deployment, later) == [later.id]
+    with pytest.raises(NotFound):
+        archived(deployment, later)

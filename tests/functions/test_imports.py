@@ -34,6 +34,10 @@ def imported(module: str) -> set[str]:
         ("karman_functions.cron.handler", TOO_MUCH | LATER | ROUTES | {"karman", "karman_runtime"}),
         ("karman_functions.dead_letters.handler", TOO_MUCH | LATER | ROUTES | {"karman", "karman_runtime"}),
         ("karman_functions.sweeper.handler", TOO_MUCH | LATER | ROUTES | {"karman", "karman_runtime"}),
+        (
+            "karman_functions.webhooks.handler",
+            (TOO_MUCH | LATER | ROUTES | {"karman", "karman_runtime"}),
+        ),
         ("karman_functions.api.handler", TOO_MUCH | LATER | {"karman", "karman_runtime"}),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -11,10 +12,11 @@ from tests.infra.templates import Template, read_templates, rendered
 
 FOLDER = Path(__file__).with_name("snapshots")
 
-SNAPSHOTS = {
+SNAPSHOTS: dict[str, tuple[Path, str, str | tuple[str, ...]]] = {
     "control_plane": (FOLDER / "control_plane.yaml", "Karman-dev", ""),
     "node_function": (FOLDER / "node_function.yaml", "Karman-dev-Elsewhere", "Functions"),
     "container_runtime": (FOLDER / "container_runtime.yaml", "Karman-dev-Elsewhere", "Containers"),
+    "watching": (FOLDER / "watching.yaml", "Karman-live", ("KarmanControlPlaneAlarms", "KarmanDashboard")),
     "external_runtime": (FOLDER / "external_runtime.yaml", "Karman-dev-Elsewhere", "External"),
 }
 """Where it is, of which stack, and how the logical ids begin that are in it."""
@@ -23,7 +25,7 @@ _ASSET = re.compile(r"\b[0-9a-f]{64}\b")
 _VERSION = re.compile(r"(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}")
 
 
-def snapshot(template: Template, begins: str) -> str:
+def snapshot(template: Template, begins: str | tuple[str, ...]) -> str:
     """The resources without hashes of what is packaged, which change with every line of code."""
     resources = {
         logical: {
@@ -33,6 +35,7 @@ def snapshot(template: Template, begins: str) -> str:
         if logical.startswith(begins)
     }
     text = yaml.safe_dump(resources, sort_keys=True, width=118)
+    text = text.replace(f"Karman {version('karman')}, stage", "Karman, stage")
     return _VERSION.sub(r"\1", _ASSET.sub("ASSET", text))
 
 

@@ -1,6 +1,7 @@
 """Every construct in every shape that matters, as one app: `python stacks.py FOLDER` synthesizes it with cdk-nag.
 
-Two stages side by side in one account: `dev` as it comes, and `prod` with all that can be configured.
+Stages side by side in one account: `dev` as it comes, `live` as it comes for production, and `prod` with all that
+can be configured.
 """
 
 import sys
@@ -16,6 +17,7 @@ from karman_infra.app import build
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 
+LIVE = {"stage": "live", "alarms": {"emails": ["ops@example.com"]}}
 PROD = {
     "stage": "prod",
     "alarms": {"emails": ["ops@example.com"], "queue_age_seconds": 300},
@@ -54,6 +56,13 @@ def main(folder: str) -> None:
     plane = build(app, EXAMPLES)
     stack = cdk.Stack(app, "Karman-dev-Elsewhere")
     runtimes(stack, plane)
+    live = cdk.Stack(app, "Karman-live")
+    production = ControlPlane(live, "Karman", config=Config.model_validate(LIVE))
+    nodes = cdk.Stack(app, "Karman-live-Nodes")
+    file = EXAMPLES / "api_harvest" / "harvest.py"
+    NodeFunction(
+        nodes, "Harvest", control_plane=production, namespace="default", runtime="harvest", source=file
+    )
     prod = cdk.Stack(app, "Karman-prod")
     runtimes(prod, ControlPlane(prod, "Karman", config=Config.model_validate(PROD)))
     app.synth()

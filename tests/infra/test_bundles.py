@@ -322,11 +322,13 @@ def test_the_other_control_functions_by_themselves(deployed: Deployed, control: 
         {"Records": [record(f"{PREFIX}-default-harvest-dlq", "foreign")]},
     )
     (swept,) = deployed.call(control, "karman_functions.sweeper.handler.handler", {})
+    hooks = deployed.call(control, "karman_functions.webhooks.handler.handler", {"source": "other"})
 
     assert letters == {"batchItemFailures": []}
     archived = deployed.client("s3").list_objects_v2(Bucket=PREFIX, Prefix="dead-letters/")
     assert archived["KeyCount"] == 1
     assert swept["complete"] is True
+    assert hooks == [{}]
 
 
 @pytest.mark.slow

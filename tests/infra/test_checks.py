@@ -25,7 +25,7 @@ def test_nag_finds_nothing_that_is_not_acknowledged(assembly: Path) -> None:
 @pytest.mark.slow
 def test_cfn_lint_is_content(assembly: Path) -> None:
     templates = [str(path) for path in sorted(assembly.glob("*.template.json"))]
-    assert len(templates) == 4
+    assert len(templates) == 6
     done = subprocess.run(
         [str(Path(sys.executable).with_name("cfn-lint")), "--ignore-checks", IGNORED, "--", *templates],
         capture_output=True,

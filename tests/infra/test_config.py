@@ -78,6 +78,25 @@ def test_what_cannot_be_deployed_says_why(given: Any, path: str, said: str) -> N
     assert path in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "alarms", "dashboard"),
+    [
+        ({}, False, False),
+        ({"stage": "prod"}, True, True),
+        ({"production": True}, True, True),
+        ({"alarms": {"emails": ["ops@example.com"]}}, True, False),
+        ({"alarms": {"enabled": True}, "dashboard": True}, True, True),
+        ({"stage": "prod", "alarms": {"enabled": False}, "dashboard": False}, False, False),
+    ],
+)
+def test_what_costs_by_the_month_is_for_production_or_asked_for(
+    given: dict[str, Any], *, alarms: bool, dashboard: bool
+) -> None:
+    config = parse_config(given)
+
+    assert (config.has_alarms, config.has_dashboard) == (alarms, dashboard)
+
+
 def test_all_problems_are_listed() -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse_config({"stage": "A", "memory_mb": 1})

@@ -9,7 +9,7 @@ from karman_infra.api import TIMEOUT_SECONDS
 from karman_runtime.settings import load_settings as load_runtime_settings
 from tests.infra.templates import Template
 
-CONTROL = ("api", "cron", "dead_letters", "sweeper")
+CONTROL = ("api", "cron", "dead_letters", "sweeper", "webhooks")
 
 
 def functions(template: Template) -> dict[str, Any]:
@@ -70,6 +70,9 @@ def test_control_functions_are_told_what_they_read(dev: Template, prod: Template
     assert settings.cron_target_arn.endswith(":function:karman-dev-cron")
     assert (settings.scheduler_dead_letter_arn or "").endswith(":karman-dev-undelivered")
     assert settings.event_bus == dev.only("AWS::Events::EventBus")["Name"]
+    assert settings.webhooks_target_arn.endswith(":function:karman-dev-webhooks")
+    assert not settings.publish_started
+    assert not settings.webhook_loopback
     role = settings.scheduler_role_arn.rpartition("/")[2]
     assert dev.named("AWS::IAM::Role", "RoleName", role)
     assert settings.secrets_key_id is None

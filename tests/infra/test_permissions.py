@@ -37,6 +37,7 @@ FOLLOWING = {
     "sqs:GetQueueUrl",
     "sqs:SendMessage",
 }
+CONTROL_PLANE = {"dynamodb:ConditionCheckItem"}
 RECEIVING = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"}
 STARTING = {each for each in FOLLOWING if each.startswith(("dynamodb:", "logs:"))} | {
     "sqs:GetQueueUrl",
@@ -52,7 +53,7 @@ MORE = {
         "ssm:GetParametersByPath",
         "ssm:PutParameter",
     },
-    "dead_letters": RECEIVING,
+    "dead_letters": RECEIVING | {"sqs:ListQueues"},
     "sweeper": set(),
 }
 
@@ -66,12 +67,12 @@ def all_statements(template: Template) -> list[dict[str, Any]]:
 
 
 def test_cron_begins_runs_and_does_nothing_else(dev: Template) -> None:
-    assert actions(dev.statements(ROLES["cron"])) == STARTING
+    assert actions(dev.statements(ROLES["cron"])) == STARTING | CONTROL_PLANE
 
 
 @pytest.mark.parametrize("function", MORE)
 def test_a_function_may_call_exactly_this(dev: Template, function: str) -> None:
-    assert actions(dev.statements(ROLES[function])) == FOLLOWING | MORE[function]
+    assert actions(dev.statements(ROLES[function])) == FOLLOWING | CONTROL_PLANE | MORE[function]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,7 @@ def test_everything_is_allowed_only_where_the_call_knows_no_resource(
     assert {each for each in open_to_all if not each.startswith(("ec2:", "xray:"))} <= {
         "ecr:GetAuthorizationToken",
         "scheduler:ListSchedules",
+        "sqs:ListQueues",
     }
 
 
@@ -164,7 +166,27 @@ def test_a_worker_is_confined_to_the_items_of_its_namespaces(elsewhere: Template
         for key in condition["ForAnyValue:StringLike"]["dynamodb:LeadingKeys"]
     }
     for namespace in ("team-a", "shared"):
-        assert {f"{namespace}#{each}" for each in ("keys", "audit", "audit#*", "graphs", "graph#*")} <= denied
+        closed = ("keys", "audit", "audit#*", "webhooks", "webhook#*", "graphs", "graph#*")
+        assert {f"{namespace}#{each}" for each in closed} <= denied
+
+
+def test_a_worker_reads_the_quotas_of_its_namespaces_and_does_not_change_them(elsewhere: Template) -> None:
+    touching = [
+        each
+        for each in elsewhere.statements("FunctionsFunctionRole")
+        if any("team-a#quotas" in map(str, keys) for keys in _leading_keys(each))
+    ]
+
+    (denied,) = touching
+    assert denied["Effect"] == "Deny"
+    assert set(listed(denied["Action"])) == {
+        f"dynamodb:{each}" for each in ("BatchWriteItem", "DeleteItem", "PutItem", "UpdateItem")
+    }
+
+
+def _leading_keys(statement: dict[str, Any]) -> list[list[str]]:
+    conditions = statement.get("Condition", {}).values()
+    return [each["dynamodb:LeadingKeys"] for each in conditions if "dynamodb:LeadingKeys" in each]
 
 
 def test_a_worker_is_confined_to_the_secrets_and_blobs_of_its_namespaces(elsewhere: Template) -> None:
@@ -187,6 +209,26 @@ def test_the_archive_is_written_by_one_function_and_read_and_deleted_by_none(dev
         statements = dev.statements(ROLES[name])
         assert allowed(statements, "s3:PutObject") == {runs, *([archive] if name == "dead_letters" else [])}
         assert allowed(statements, "s3:GetObject") == allowed(statements, "s3:DeleteObject") == {runs}
+
+
+@pytest.mark.parametrize("stack", ["Karman-dev", "Karman-dev-Elsewhere", "Karman-prod"])
+def test_who_reads_objects_may_list_them_to_tell_what_is_missing(
+    templates: dict[str, Template], stack: str
+) -> None:
+    """S3 refuses what is not there to whoever may not list the whole bucket, which nobody may."""
+    documents = [
+        *templates[stack].all("AWS::IAM::Policy").values(),
+        *templates[stack].all("AWS::IAM::ManagedPolicy").values(),
+    ]
+    readers = 0
+    for document in documents:
+        statements = document["PolicyDocument"]["Statement"]
+        read = {each.partition(":::")[2].partition("/")[2] for each in allowed(statements, "s3:GetObject")}
+        lists = [each["Condition"] for each in statements if "s3:ListBucket" in listed(each["Action"])]
+        listable = {prefix for each in lists for prefix in each["StringLike"]["s3:prefix"]}
+        assert read == listable
+        readers += bool(read)
+    assert readers >= 2
 
 
 def test_workers_elsewhere_get_the_same_as_a_function(elsewhere: Template) -> None:
@@ -232,7 +274,7 @@ def test_the_scheduler_acts_for_the_deployments_groups_alone(dev: Template) -> N
     }
     statements = dev.statements("KarmanCronRole")
     assert allowed(statements, "lambda:InvokeFunction") == {
-        f"arn:<Partition>:lambda:{ACCOUNT}:function:karman-dev-cron"
+        f"arn:<Partition>:lambda:{ACCOUNT}:function:karman-dev-{name}" for name in ("cron", "webhooks")
     }
     assert actions(statements) == {"lambda:InvokeFunction", "sqs:SendMessage"}
 

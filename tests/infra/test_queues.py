@@ -1,13 +1,13 @@
 """Queues keep to the numbers that the engine and SQS rely on."""
 
-import json
+from fnmatch import fnmatchcase
 from itertools import chain
 
 import pytest
 
 from karman_core.backends.aws.names import dead_letter_name, queue_name
 from karman_core.engine import EngineSettings
-from tests.infra.templates import Template
+from tests.infra.templates import Template, allowed
 
 FOURTEEN_DAYS = 14 * 86_400
 
@@ -72,9 +72,13 @@ def test_all_queues_are_encrypted_and_over_tls_alone(stacks: list[Template]) -> 
         queues = stack.all("AWS::SQS::Queue")
         guarded = set()
         for policy in stack.all("AWS::SQS::QueuePolicy").values():
-            (statement,) = policy["PolicyDocument"]["Statement"]
-            assert statement["Effect"] == "Deny"
-            assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            denied, *others = policy["PolicyDocument"]["Statement"]
+            assert denied["Effect"] == "Deny"
+            assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            for statement in others:  # EventBridge leaves what it could not hand over, by its rule alone
+                assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+                assert statement["Action"] == "sqs:SendMessage"
+                assert "Rule" in str(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
             guarded |= {queue.strip("<>") for queue in policy["Queues"]}
         assert guarded == set(queues)
         for queue in queues.values():
@@ -83,28 +87,54 @@ def test_all_queues_are_encrypted_and_over_tls_alone(stacks: list[Template]) -> 
 
 def test_every_event_source_answers_for_each_message(stacks: list[Template]) -> None:
     for stack in stacks:
-        sources = stack.all("AWS::Lambda::EventSourceMapping").values()
-        assert sources
-        for source in sources:
+        for source in stack.all("AWS::Lambda::EventSourceMapping").values():
             assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
             assert source["BatchSize"] == 10
 
 
-def test_every_queue_of_dead_letters_is_worked_off(stacks: list[Template]) -> None:
+def test_no_queue_of_dead_letters_is_polled_all_day(stacks: list[Template]) -> None:
+    """Each event source costs by the month; they are emptied by the clock."""
     for stack in stacks:
-        dead = {
-            logical
-            for logical, queue in stack.all("AWS::SQS::Queue").items()
-            if queue["QueueName"].endswith(("-dlq", "-undelivered"))
-        }
         sources = stack.all("AWS::Lambda::EventSourceMapping").values()
-        taken = {
-            source["EventSourceArn"].split(".")[0].strip("<")
-            for source in sources
-            if "dead_letters" in json.dumps(source["FunctionName"])
-            or "DeadLettersFunction" in json.dumps(source["FunctionName"])
-        }
-        assert taken == dead
+        polled = {source["EventSourceArn"].split(".")[0].strip("<") for source in sources}
+        tasks = {name for name, queue in stack.all("AWS::SQS::Queue").items() if "RedrivePolicy" in queue}
+        assert polled <= tasks
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_every_queue_of_dead_letters_is_one_that_its_function_finds_and_may_empty(
+    stacks: list[Template], dev: Template, prod: Template, stage: str
+) -> None:
+    plane, prefix = {"dev": dev, "prod": prod}[stage], f"karman-{stage}"
+    variables = plane.variables(f"{prefix}-dead_letters")
+    undelivered = variables["KARMAN_SCHEDULER_DEAD_LETTER_ARN"].rpartition(":")[2]
+    may_take = {
+        arn.rpartition(":")[2]
+        for arn in allowed(plane.statements("KarmanDeadLettersFunctionRole"), "sqs:ReceiveMessage")
+    }
+    dead = [
+        queue["QueueName"]
+        for stack in stacks
+        for queue in stack.all("AWS::SQS::Queue").values()
+        if "RedrivePolicy" not in queue and queue["QueueName"].startswith(f"{prefix}-")
+    ]
+
+    assert variables["KARMAN_PREFIX"] == prefix
+    assert len(dead) == {"dev": 7, "prod": 4}[stage]
+    for name in dead:
+        assert name.endswith("-dlq") or name == undelivered
+        assert any(fnmatchcase(name, pattern) for pattern in may_take)
+
+
+def test_no_function_may_run_for_longer_than_its_source_hides_a_message(stacks: list[Template]) -> None:
+    """Lambda refuses such an event source."""
+    for stack in stacks:
+        functions = stack.all("AWS::Lambda::Function")
+        queues = stack.all("AWS::SQS::Queue")
+        for source in stack.all("AWS::Lambda::EventSourceMapping").values():
+            queue = queues[source["EventSourceArn"].split(".")[0].strip("<")]
+            function = functions[source["FunctionName"].strip("<>")]
+            assert queue["VisibilityTimeout"] >= function["Timeout"]
 
 
 def test_functions_are_limited_at_their_queue(examples: Template, elsewhere: Template) -> None:

@@ -5,9 +5,11 @@ import re
 
 import pytest
 
+from karman_core.backends.aws.metrics import CloudWatchMetrics
+from karman_core.ports.observer import LetterDied
 from karman_functions.settings import load_settings
 from karman_infra.observability import QUERIES
-from tests.infra.templates import Template, rendered
+from tests.infra.templates import Template, allowed, rendered
 
 
 def test_the_api_is_throttled_and_logged(dev: Template) -> None:
@@ -59,60 +61,123 @@ def test_a_firing_that_fails_is_tried_again_then_kept(dev: Template) -> None:
     assert "Undelivered" in cron["DestinationConfig"]["OnFailure"]["Destination"]
 
 
-def test_the_sweeper_is_called_hourly_and_not_twice(dev: Template) -> None:
-    schedule = dev.only("AWS::Scheduler::Schedule")
+@pytest.mark.parametrize(
+    ("function", "rate", "window"),
+    [("sweeper", "rate(1 hour)", "FLEXIBLE"), ("dead_letters", "rate(5 minutes)", "OFF")],
+)
+def test_guards_are_called_by_the_clock_and_not_twice(
+    dev: Template, function: str, rate: str, window: str
+) -> None:
+    schedule = dev.named("AWS::Scheduler::Schedule", "Name", f"karman-dev-{function}")
 
-    assert schedule["ScheduleExpression"] == "rate(1 hour)"
-    assert schedule["Target"]["Arn"].endswith(":function:karman-dev-sweeper")
+    assert schedule["ScheduleExpression"] == rate
+    assert schedule["FlexibleTimeWindow"]["Mode"] == window
+    assert schedule["Target"]["Arn"].endswith(f":function:karman-dev-{function}")
     assert schedule["Target"]["RetryPolicy"] == {"MaximumRetryAttempts": 0}
+    role = schedule["Target"]["RoleArn"].split(".")[0].strip("<")
+    assert allowed(dev.statements(role), "lambda:InvokeFunction") == {schedule["Target"]["Arn"]}
+    retries = [
+        each["MaximumRetryAttempts"]
+        for each in dev.all("AWS::Lambda::EventInvokeConfig").values()
+        if dev.all("AWS::Lambda::Function")[each["FunctionName"].strip("<>")]["FunctionName"]
+        == f"karman-dev-{function}"
+    ]
+    assert retries == [0]
+
+
+def test_a_round_of_dead_letters_ends_before_the_next_begins(dev: Template) -> None:
+    assert dev.function("karman-dev-dead_letters")["Timeout"] < 5 * 60
 
 
 def test_alarms_go_to_the_addressees(prod: Template, dev: Template) -> None:
     subscription = prod.only("AWS::SNS::Subscription")
 
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.com")
-    for template, stage in ((dev, "dev"), (prod, "prod")):
-        alarms = [
-            each
-            for each in template.all("AWS::CloudWatch::Alarm").values()
-            if "scaling" not in each["AlarmDescription"]
-        ]
-        assert alarms
-        for alarm in alarms:
-            (topic,) = alarm["AlarmActions"]
-            assert topic.endswith(f":karman-{stage}-alarms")
-            assert alarm["TreatMissingData"] == "notBreaching"
+    alarms = [
+        each
+        for each in prod.all("AWS::CloudWatch::Alarm").values()
+        if "scaling" not in each["AlarmDescription"]
+    ]
+    assert alarms
+    for alarm in alarms:
+        (topic,) = alarm["AlarmActions"]
+        assert topic.endswith(":karman-prod-alarms")
+        assert alarm["TreatMissingData"] == "notBreaching"
+    assert dev.only("AWS::SNS::Topic")["TopicName"] == "karman-dev-alarms"  # for whoever subscribes by hand
 
 
-def test_what_is_watched(dev: Template, examples: Template) -> None:
+def test_alarms_that_nobody_hears_of_and_dashboards_are_for_production(
+    dev: Template, examples: Template, prod: Template
+) -> None:
+    for template in (dev, examples):
+        assert not template.all("AWS::CloudWatch::Alarm")
+    assert not dev.all("AWS::CloudWatch::Dashboard")
+    assert prod.only("AWS::CloudWatch::Dashboard")["DashboardName"] == "karman-prod"
+
+
+def test_what_is_watched(prod: Template) -> None:
     def watched(template: Template) -> set[tuple[str, str]]:
         return {
             (each["MetricName"], str(each["Dimensions"][0]["Value"]))
             for each in template.all("AWS::CloudWatch::Alarm").values()
+            if "MetricName" in each  # those that scale containers look at a sum
         }
 
-    of_the_control_plane = {(name, re.sub("<.*>", "api", of)) for name, of in watched(dev)}
-    assert of_the_control_plane == {
+    found = {(name, re.sub("<.*>", "api", of)) for name, of in watched(prod)}
+    assert {each for each in found if not each[1].startswith(("karman-prod-team", "karman-prod-lonely"))} == {
         ("5xx", "api"),
-        ("Errors", "karman-dev-api"),
-        ("Errors", "karman-dev-cron"),
-        ("Errors", "karman-dev-dead_letters"),
-        ("Errors", "karman-dev-sweeper"),
-        ("Invocations", "karman-dev-dead_letters"),
-        ("ApproximateNumberOfMessagesVisible", "karman-dev-undelivered"),
-        ("ReadThrottleEvents", "karman-dev"),
-        ("WriteThrottleEvents", "karman-dev"),
+        ("Errors", "karman-prod-api"),
+        ("Errors", "karman-prod-cron"),
+        ("Errors", "karman-prod-dead_letters"),
+        ("Errors", "karman-prod-sweeper"),
+        ("Errors", "karman-prod-webhooks"),
+        ("DeadLetters", "prod"),
+        ("ApproximateNumberOfMessagesVisible", "karman-prod-undelivered"),
+        ("ReadThrottleEvents", "karman-prod"),
+        ("WriteThrottleEvents", "karman-prod"),
     }
-    assert {each for each in watched(examples) if "digest" in each[1]} == {
-        ("ApproximateAgeOfOldestMessage", "karman-dev-default-digest"),
-        ("ApproximateNumberOfMessagesVisible", "karman-dev-default-digest-dlq"),
-        ("Errors", "karman-dev-default-digest"),
-        ("Throttles", "karman-dev-default-digest"),
+    assert {each for each in found if "functions" in each[1]} == {
+        ("ApproximateAgeOfOldestMessage", "karman-prod-team--a-functions"),
+        ("ApproximateNumberOfMessagesVisible", "karman-prod-team--a-functions-dlq"),
+        ("Errors", "karman-prod-team--a-functions"),
+        ("Throttles", "karman-prod-team--a-functions"),
     }
 
 
-def test_the_dashboard_shows_the_five(dev: Template) -> None:
-    body = json.loads(dev.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
+def test_the_alarm_of_dead_letters_looks_at_what_the_function_writes(
+    prod: Template, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (alarm,) = [
+        each
+        for each in prod.all("AWS::CloudWatch::Alarm").values()
+        if each.get("MetricName") == "DeadLetters"
+    ]
+    metrics = CloudWatchMetrics("prod")
+    metrics.observe(LetterDied("q", "m", "archived"))
+    metrics.flush()
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    (watched,) = [each for each in written if "Outcome" not in each]
+    (definition,) = watched["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == alarm["Namespace"]
+    assert definition["Dimensions"] == [[each["Name"] for each in alarm["Dimensions"]]]
+    assert [watched[each["Name"]] for each in alarm["Dimensions"]] == ["prod"]
+    assert watched["DeadLetters"] == [1]
+
+
+def test_letters_may_wait_for_a_round_before_they_count_as_stuck(prod: Template) -> None:
+    (alarm,) = [
+        each
+        for each in prod.all("AWS::CloudWatch::Alarm").values()
+        if "undelivered" in str(each.get("Dimensions"))
+    ]
+
+    assert alarm["EvaluationPeriods"] * alarm["Period"] >= 3 * 5 * 60
+    assert "15 minutes" in alarm["AlarmDescription"]
+
+
+def test_the_dashboard_shows_the_five(prod: Template) -> None:
+    body = json.loads(prod.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
     titles = " ".join(widget["properties"]["title"] for widget in body["widgets"])
 
     for word in ("Runs", "latency", "errors", "Messages", "Dollars"):

@@ -9,7 +9,7 @@ from karman_core.domain.errors import BackendError, Throttled, Unavailable
 from karman_core.engine import Disposition
 from karman_core.ports.observer import LeaseLost, Observation
 from karman_core.ports.queue import Incoming, Outgoing
-from karman_runtime.batches import BatchWorker, Times
+from karman_runtime.batches import SHORTENING_SECONDS, BatchWorker, Times
 from tests.runtime.workers import QUEUE, Bench, Gate, eventually
 
 VISIBILITY = 900
@@ -77,6 +77,44 @@ async def test_one_call_shortens_the_visibility_to_the_lease_and_beats_extend_it
     gate.open()
 
     assert await working == []
+
+
+async def test_nothing_is_worked_on_before_the_leases_are_short(bench: Bench) -> None:
+    """A node that kills the process at once would hide its batch for the queue's visibility."""
+    bench.queue.extend_gate = asyncio.Event()
+    messages = await received(bench, "a", "b")
+    working = asyncio.create_task(run(bench, messages))
+    await bench.called("extend", 1)
+    await asyncio.sleep(0.02)
+    assert bench.engine.begun == []
+    bench.queue.extend_gate.set()
+
+    assert await working == []
+    assert sorted(bench.engine.begun) == ["a", "b"]
+
+
+async def test_a_queue_that_does_not_answer_holds_work_up_for_a_moment_only(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.queue.extend_gate = asyncio.Event()
+    messages = await received(bench, "a")
+    working = asyncio.create_task(run(bench, messages))
+    await bench.called("extend", 1)
+    await asyncio.sleep(0.02)
+    assert bench.engine.begun == []
+    bench.clock.skip(SHORTENING_SECONDS)
+    await bench.ended("a")
+    bench.queue.extend_gate.set()
+
+    assert await working == []
+    assert "leases not shortened in time" in caplog.text
+
+
+async def test_a_queue_that_refuses_does_not_hold_work_up(bench: Bench) -> None:
+    bench.queue.faults["extend"] = [Throttled("slow down")]
+
+    assert await run(bench, await received(bench, "a")) == []
+    assert bench.engine.ended == ["a"]
 
 
 async def test_what_a_killed_process_held_comes_again_after_the_lease(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,6 +137,24 @@ def test_a_node_that_throws_a_poison_and_a_foreign_message_harm_no_mate(deployme
     url = clients.sqs.get_queue_url(QueueName=deployment.dead_letter_queue)["QueueUrl"]
     buried = clients.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert sorted(message["Body"] for message in buried) == sorted(bodies)
+
+
+def test_a_message_of_a_later_release_is_left_to_it(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.put(graph_of(lambda_nodes.double, "doubling").definition())
+    run_id = deployment.trigger("doubling", number=1)
+    (message,) = deployment.take()
+    later = json.dumps({**json.loads(message.body), "karman": 2})
+    event = sqs_event(deployment.queue, [replace(message, body=later)])
+
+    assert invoke(event) == {"batchItemFailures": []}
+
+    assert "message left to a later release" in caplog.text
+    assert metrics_of(capsys.readouterr().out)["MessagesPassedOn"] == [1.0]
+    depth = deployment.run(deployment.backend.queue.depth(HOME))
+    assert (depth.delayed, depth.in_flight) == (1, 1)  # the copy, and what Lambda deletes now
+    assert deployment.view(run_id).status == "RUNNING"
 
 
 @pytest.mark.parametrize("node", [lambda_nodes.hang, lambda_nodes.hang_in_a_thread])

@@ -28,6 +28,14 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load_settings({"KARMAN_NAMESPACE": "", "KARMAN_DEBUG": ""}) == Settings()
 
 
+def test_the_region_is_that_of_aws_unless_there_is_one_of_its_own() -> None:
+    """boto3 does not read AWS_REGION, which CDK and docs/deploy.md do."""
+    assert load_settings({"AWS_REGION": "eu-central-1"}).region == "eu-central-1"
+    both = {"AWS_REGION": "eu-central-1", "KARMAN_REGION": "eu-west-1"}
+    assert load_settings(both).region == "eu-west-1"
+    assert load_settings({"AWS_REGION": ""}).region is None
+
+
 def test_every_variable_that_cannot_be_used_is_named() -> None:
     with pytest.raises(InvalidRequest) as caught:
         load_settings({"KARMAN_BACKEND": "azure", "KARMAN_NAMESPACE": "no spaces"})

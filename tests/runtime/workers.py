@@ -68,6 +68,7 @@ class RecordedQueue:
         self.calls: list[tuple[str, object]] = []
         self.faults: dict[str, list[Exception]] = {}
         self.receive_gate: asyncio.Event | None = None
+        self.extend_gate: asyncio.Event | None = None
 
     def named(self, call: str) -> list[Any]:
         """The arguments of each call of that name."""
@@ -91,6 +92,8 @@ class RecordedQueue:
 
     async def extend(self, queue: str, receipts: Sequence[str], lease_seconds: int) -> list[str]:
         self._note("extend", (tuple(receipts), lease_seconds))
+        if self.extend_gate is not None:
+            await self.extend_gate.wait()
         return await self._queue.extend(queue, receipts, lease_seconds)
 
     async def delete(self, queue: str, receipts: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from karman_core.backends.embedded.items import decode
 from karman_core.domain.branches import parse_branch, state_id
+from karman_core.domain.events import ENDS
 from karman_core.domain.records import Record
 from karman_core.engine.state_items import read_record
 from karman_core.engine.views import RunView
@@ -53,7 +54,7 @@ async def check(world: World, run_id: str, *, empty: bool = True) -> RunView:
     told = [
         published.event
         for published in world.backend.events.read()
-        if published.event.detail["run_id"] == run_id
+        if published.event.detail["run_id"] == run_id and published.event.kind in ENDS.values()
     ]
     assert told[-1].kind == f"run.{run.status.lower()}"
     assert told[-1].id == f"{run_id}-{run.epoch}-{run.status}"

@@ -35,7 +35,10 @@ STORE = {"default_values": {"n": 0, "list": []}}
 class Reference:
     """A graph with its scripts, and what is asked of its run from outside between two times of work.
 
-    `steps` are told again when the process dies in them, as a client does.
+    Attributes:
+        steps: told again when the process dies in them, as a client does.
+        limits: what else the graph declares.
+        before: what happens before the run is triggered, and `options` of its trigger.
     """
 
     nodes: Callable[[], list[NodeInstance]]
@@ -43,6 +46,9 @@ class Reference:
     settings: EngineSettings = DEEP
     runtimes: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Callable[[World, str], Awaitable[Any]], ...] = ()
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    before: Callable[[World], Awaitable[Any]] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def world(self) -> World:
         """A new world for it."""
@@ -239,7 +245,7 @@ class Journal:
     def __init__(self, world: World) -> None:
         self.commits: Counter[tuple[Key, int]] = Counter()
         self.after_the_end: list[Key] = []
-        self._ended = False
+        self._ended: set[str] = set()
         world.faults.after.append(self._note)
 
     async def _note(self, call: Call) -> None:
@@ -252,10 +258,11 @@ class Journal:
 
     def _update(self, key: Key, actions: Any) -> None:
         values = {action.attribute: action.value for action in actions if isinstance(action, Set)}
+        run = key.pk.partition("#b#")[0]
         if key.sk == "header" and "status" in values:
-            self._ended = values["status"] in {"SUCCEEDED", "FAILED"}
+            (self._ended.add if values["status"] in {"SUCCEEDED", "FAILED"} else self._ended.discard)(run)
         if key.sk.startswith("s#"):
-            if self._ended:
+            if run in self._ended:
                 self.after_the_end.append(key)
             if "t" in values and values["st"] != "RUNNING":
                 self.commits[key, values["t"]] += 1

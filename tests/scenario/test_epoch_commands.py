@@ -97,7 +97,9 @@ async def test_each_epoch_publishes_its_end() -> None:
         kinds = [(p.event.kind, p.event.id) for p in w.backend.events.read()]
         assert kinds == [
             ("run.failed", f"{run.run_id}-0-FAILED"),
+            ("run.retried", f"{run.run_id}-1-RETRIED"),
             ("run.failed", f"{run.run_id}-1-FAILED"),
+            ("run.retried", f"{run.run_id}-2-RETRIED"),
             ("run.succeeded", f"{run.run_id}-2-SUCCEEDED"),
         ]
 

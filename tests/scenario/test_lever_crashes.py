@@ -8,6 +8,7 @@ import pytest
 
 from karman_core.domain.errors import Conflict, NotFound
 from karman_core.domain.outcome import Awaiting
+from tests.scenario.faults import Crashed
 from tests.scenario.groups import DEEP
 from tests.scenario.harness import NS, World, node
 from tests.scenario.invariants import check
@@ -97,6 +98,32 @@ async def test_a_run_is_redriven() -> None:
         assert max(journal.commits.values()) == 1
 
     await at_every_call(prepare, act, 20)
+
+
+@pytest.mark.parametrize("one", [False, True])
+async def test_a_retry_that_died_and_lost_its_queue_is_redriven(*, one: bool) -> None:
+    """The run is in its new epoch, and nobody but the table knows which states were to be opened in it."""
+
+    async def act(w: World, run_id: str) -> None:
+        journal, operations = Journal(w), w.engine.operations
+        failed = next(state for state in await w.states(run_id) if state.status == "FAILED")
+        try:
+            await (
+                operations.retry_state(NS, run_id, failed.state_id) if one else operations.retry(NS, run_id)
+            )
+        except Crashed:
+            w.restart()
+            await w.lose_messages()
+            w.faults.crash_at = None
+            if (await w.view(run_id)).status == "FAILED":
+                return
+            await w.engine.operations.redrive(NS, run_id)
+        await w.drive()
+        run = await check(w, run_id)
+        assert (run.status, run.epoch) == ("FAILED" if one else "SUCCEEDED", 1)
+        assert max(journal.commits.values()) == 1
+
+    await at_every_call(partial(failed_in_two, fail_fast=False), act, 30)
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from karman_core.domain.definition import RegisteredNode
 from karman_core.domain.errors import NotFound
 from karman_core.domain.outcome import Awaiting
 from karman_core.domain.statistics import Durations
@@ -15,6 +16,7 @@ from karman_core.engine import overview
 from karman_core.engine.access import AccessKeys, Scope
 from karman_core.engine.summaries import FailureCount
 from karman_core.engine.views import TotalsView
+from karman_core.ports.queue import Depth
 from tests.scenario.clock import START_MS
 from tests.scenario.harness import NS, World, node, world
 from tests.scenario.nodes import count_to, fail, give
@@ -186,3 +188,16 @@ async def test_namespaces_are_no_runs() -> None:
         run_id = await w.start()
         assert [run.run_id for run in (await w.engine.list_runs(NS)).runs] == [run_id]
         assert (await w.engine.sweep()).looked_at == 1
+
+
+async def test_what_waits_is_told_by_queue() -> None:
+    async with world({"a": give()}) as w:
+        await w.define(node("a"))
+        await w.engine.register_nodes(NS, [RegisteredNode(name="other", runtime="away")])
+        with w.backend.database.write() as connection:
+            connection.execute("DELETE FROM queues WHERE name = 'ns/away'")
+        assert await w.engine.overview.backlog(NS) == {"ns/away": None, "ns/rt": Depth(0, 0, 0)}
+        await w.start()
+        await w.start(start_delay_ms=60_000)
+        await w.take()
+        assert (await w.engine.overview.backlog(NS))["ns/rt"] == Depth(ready=0, delayed=1, in_flight=1)

@@ -92,6 +92,17 @@ def blobs(w: World) -> list[Any]:
         return list(connection.execute("SELECT name FROM blobs"))
 
 
+async def test_its_time_limit_is_forgotten() -> None:
+    async with world({"a": give()}) as w:
+        await w.define(node("a"))
+        run_id = await w.start(timeout_ms=10 * DAY_SECONDS * 1000)
+        await w.work()
+        assert ((await w.view(run_id)).status, w.messages_left()) == ("SUCCEEDED", 1)
+        await w.engine.operations.purge(NS, run_id)
+        await w.work()
+        assert w.messages_left() == 0
+
+
 async def test_again_is_no_error() -> None:
     async with world({"a": give()}) as w:
         await w.define(node("a"))

@@ -72,15 +72,25 @@ def destroy(
     stage: Stage = None,
     context: Context = None,
     app: App = None,
+    keep_secrets: Annotated[
+        bool,
+        typer.Option("--keep-secrets", help="Leave secrets in Parameter Store, for a deployment to come."),
+    ] = False,
     yes: options.Yes = False,
     traceback: options.Traceback = False,  # noqa: ARG001  read by the command group
 ) -> int:
-    """Take a deployment away; of production, table, bucket and logs stay. Takes what `deploy` was given."""
+    """Take a deployment away; of production, table, bucket, logs and secrets stay. Takes what `deploy` was given.
+
+    Secrets, and queues that the API made, are no part of a stack: they are listed and deleted after the stacks.
+    """
     from karman_cli import deploying
+    from karman_cli.removing import Removal
 
     project = deploying.Project.of(app, stage, context or [])
-    done = deploying.destroy(deploying.Cdk.find(), project, yes=yes)
-    return ExitCode.OK if done else ExitCode.FAILED
+    if not deploying.destroy(deploying.Cdk.find(), project, yes=yes):
+        return ExitCode.FAILED
+    Removal(project.stage, yes=yes, keep_secrets=keep_secrets).run()
+    return ExitCode.OK
 
 
 def _tell(deployed: Deployed, *, as_json: bool) -> None:

@@ -42,8 +42,7 @@ def export(session: Session, run: options.RunId, *, out: Out = None) -> None:
 
 async def _to_file(connection: Connection, run: str, out: Path) -> int:
     """A file beside it takes its place when it is whole."""
-    part = out.with_name(f"{out.name}.part")
-    part.touch(mode=0o600)
+    part = _beside(out)
     try:
         with part.open("w", encoding="utf-8") as file:
             count = await _write(connection, run, file)
@@ -53,17 +52,23 @@ async def _to_file(connection: Connection, run: str, out: Path) -> int:
     return count
 
 
+def _beside(out: Path) -> Path:
+    """An empty file under a name that nobody knows before: one that is there might be a link, or open to others."""
+    import os
+    import tempfile
+
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name[:100]}.", suffix=".part")
+    os.close(handle)
+    return Path(name)
+
+
 async def _write(connection: Connection, run: str, file: TextIO) -> int:
-    import json
-
-    from pydantic_core import to_jsonable_python
-
     from karman_cli.exporting import lines
+    from karman_cli.output import json_line
 
     count = 0
     async for line in lines(connection, run):
-        text = json.dumps(to_jsonable_python(line, by_alias=True), ensure_ascii=False)
-        file.write(f"{text}\n")
+        file.write(f"{json_line(line)}\n")
         count += 1
     file.flush()
     return count

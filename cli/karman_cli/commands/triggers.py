@@ -106,10 +106,7 @@ def reconcile_triggers(
         bool, typer.Option("--rewrite", help="Write the other schedules again too, with target and role.")
     ] = False,
 ) -> None:
-    """Compare schedules with the triggers of the graphs, and mend what is missing, orphaned or different.
-
-    On a database, or on a deployment with AWS credentials.
-    """
+    """Compare schedules with the triggers of the graphs, and mend what is missing, orphaned or different."""
     from karman_cli.output import note, print_document
     from karman_cli.tables import print_table
 

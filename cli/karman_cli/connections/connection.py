@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import Problem
+from karman_core.domain.quotas import NamespaceQuotas
 
 if TYPE_CHECKING:
     from karman.client import Firings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Started,
         StateView,
     )
+    from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook, WebhookView
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,14 @@ class Connection(Protocol):
         """The runs of a graph and a time together; the filter's other fields are passed over."""
         ...
 
+    async def quotas(self) -> NamespaceQuotas:
+        """What the namespace may take."""
+        ...
+
+    async def set_quotas(self, quotas: NamespaceQuotas) -> NamespaceQuotas:
+        """Replace what the namespace may take. Raises InvalidInput, Forbidden."""
+        ...
+
     async def keys(self) -> list[KeyView]:
         """The API keys, oldest first."""
         ...
@@ -210,4 +220,42 @@ class Connection(Protocol):
 
     async def revoke_key(self, key_id: str) -> None:
         """End a key. Raises NotFound."""
+        ...
+
+    async def webhooks(self) -> list[WebhookView]:
+        """The webhooks, oldest first."""
+        ...
+
+    async def create_webhook(
+        self, url: str, events: Sequence[str] | None, graphs: Sequence[str]
+    ) -> IssuedWebhook:
+        """Make a webhook; `events` None for the ends of runs. Raises InvalidRequest, Conflict."""
+        ...
+
+    async def webhook(self, webhook_id: str) -> WebhookView:
+        """A webhook. Raises NotFound."""
+        ...
+
+    async def set_webhook(self, webhook_id: str, *, enabled: bool) -> WebhookView:
+        """Let a webhook be delivered to or not. Raises NotFound."""
+        ...
+
+    async def rotate_webhook(self, webhook_id: str, overlap_seconds: int) -> IssuedWebhook:
+        """Give a webhook another secret; the one before goes on for the overlap. Raises NotFound."""
+        ...
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """End a webhook. Raises NotFound."""
+        ...
+
+    async def test_webhook(self, webhook_id: str) -> DeliveryView:
+        """Send an event that says nothing, once. Raises NotFound, Conflict."""
+        ...
+
+    def deliveries(self, webhook_id: str, limit: int) -> AsyncIterator[DeliveryView]:
+        """What became of a webhook's events, those of the newest first, at most so many."""
+        ...
+
+    async def retry_delivery(self, webhook_id: str, delivery_id: str) -> DeliveryView:
+        """Attempt a delivery again in a moment. Raises NotFound, Conflict."""
         ...

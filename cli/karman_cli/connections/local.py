@@ -13,6 +13,8 @@ from karman_cli.registering import root_schema, secrets_missing
 from karman_core.domain.cron import next_firing
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import NotFound, Problem
+from karman_core.domain.events import FINAL_KINDS
+from karman_core.domain.quotas import NamespaceQuotas
 from karman_core.engine.access import AccessKeys, IssuedKey, KeyView, Scope
 from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.listing import RunFilter
@@ -28,6 +30,8 @@ from karman_core.engine.views import (
     Started,
     StateView,
 )
+from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook, WebhookView
+from karman_core.engine.webhooks import Changes
 
 if TYPE_CHECKING:
     from karman_core.ports.timers import Schedule
@@ -49,6 +53,7 @@ class EngineConnection:
         self._place = place
         self._operator = assembly.engine.operator(f"local:{_user()}")
         self._namespace = place.namespace
+        self._webhooks = assembly.webhooks()
         self._access = AccessKeys(assembly.backend.table, assembly.clock, assembly.entropy)
 
     @property
@@ -247,6 +252,12 @@ class EngineConnection:
             self._namespace, graph=wanted.graph, since_ms=wanted.since_ms, until_ms=wanted.until_ms
         )
 
+    async def quotas(self) -> NamespaceQuotas:
+        return await self._engine.quotas.read(self._namespace)
+
+    async def set_quotas(self, quotas: NamespaceQuotas) -> NamespaceQuotas:
+        return await self._operator.set_quotas(self._namespace, quotas)
+
     async def keys(self) -> list[KeyView]:
         return await self._access.list(self._namespace)
 
@@ -260,6 +271,51 @@ class EngineConnection:
 
     async def revoke_key(self, key_id: str) -> None:
         await self._operator.revoke_key(self._access, self._namespace, key_id)
+
+    async def webhooks(self) -> list[WebhookView]:
+        return await self._webhooks.list(self._namespace)
+
+    async def create_webhook(
+        self, url: str, events: Sequence[str] | None, graphs: Sequence[str]
+    ) -> IssuedWebhook:
+        return await self._operator.create_webhook(
+            self._webhooks, self._namespace, url, events=events or FINAL_KINDS, graphs=graphs
+        )
+
+    async def webhook(self, webhook_id: str) -> WebhookView:
+        return await self._webhooks.get(self._namespace, webhook_id)
+
+    async def set_webhook(self, webhook_id: str, *, enabled: bool) -> WebhookView:
+        return await self._operator.update_webhook(
+            self._webhooks, self._namespace, webhook_id, Changes(enabled=enabled)
+        )
+
+    async def rotate_webhook(self, webhook_id: str, overlap_seconds: int) -> IssuedWebhook:
+        return await self._operator.rotate_webhook(
+            self._webhooks, self._namespace, webhook_id, overlap_seconds=overlap_seconds
+        )
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        await self._operator.delete_webhook(self._webhooks, self._namespace, webhook_id)
+
+    async def test_webhook(self, webhook_id: str) -> DeliveryView:
+        return await self._operator.test_webhook(self._webhooks, self._namespace, webhook_id)
+
+    async def deliveries(self, webhook_id: str, limit: int) -> AsyncIterator[DeliveryView]:
+        cursor = None
+        while limit > 0:
+            page = await self._webhooks.page(
+                self._namespace, webhook_id, limit=min(limit, PAGE), cursor=cursor
+            )
+            for delivery in page.deliveries:
+                yield delivery
+            limit -= len(page.deliveries)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def retry_delivery(self, webhook_id: str, delivery_id: str) -> DeliveryView:
+        return await self._operator.redeliver(self._webhooks, self._namespace, webhook_id, delivery_id)
 
     async def _schedules(self, graph: str | None) -> Sequence[Schedule]:
         if graph is not None:

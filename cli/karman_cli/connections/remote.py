@@ -11,7 +11,8 @@ from karman.errors import Forbidden, NotFound, StillRunning
 from karman_cli.connections.connection import Place, RunRequest
 from karman_cli.registering import root_of
 from karman_core.domain.definition import JSON, GraphDefinition
-from karman_core.domain.errors import InvalidRequest, Problem
+from karman_core.domain.errors import Problem
+from karman_core.domain.quotas import NamespaceQuotas
 from karman_core.engine.access import IssuedKey, KeyView, Scope
 from karman_core.engine.auditing import AuditEntry
 from karman_core.engine.listing import RunFilter
@@ -26,6 +27,7 @@ from karman_core.engine.views import (
     Started,
     StateView,
 )
+from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook, WebhookView
 
 PAGE = 100
 """Runs or states of one answer: a Lambda function's has at most 6 MB, and each may have inputs and outputs."""
@@ -202,11 +204,8 @@ class HttpConnection:
             return await self._client.enable_trigger(graph, trigger)
         return await self._client.disable_trigger(graph, trigger)
 
-    async def reconcile(self, *, dry_run: bool, rewrite: bool) -> list[Difference]:  # noqa: ARG002  it cannot
-        raise InvalidRequest(
-            "A server does not do this: work on the database itself (--db FILE), or on the deployment with AWS "
-            "credentials (KARMAN_BACKEND=aws and its like, which `karman deploy` writes to .karman/STAGE.env)."
-        )
+    async def reconcile(self, *, dry_run: bool, rewrite: bool) -> list[Difference]:
+        return list((await self._client.reconcile_triggers(dry_run=dry_run, rewrite=rewrite)).differences)
 
     async def delete_graph(self, name: str) -> None:
         await self._client.delete_graph(name)
@@ -214,6 +213,16 @@ class HttpConnection:
     async def statistics(self, wanted: RunFilter) -> Statistics:
         return await self._client.statistics(
             graph=wanted.graph, since=_moment(wanted.since_ms), until=_moment(wanted.until_ms)
+        )
+
+    async def quotas(self) -> NamespaceQuotas:
+        return await self._client.quotas()
+
+    async def set_quotas(self, quotas: NamespaceQuotas) -> NamespaceQuotas:
+        return await self._client.set_quotas(
+            concurrent_runs=quotas.concurrent_runs,
+            states_per_second=quotas.states_per_second,
+            payload_bytes=quotas.payload_bytes,
         )
 
     async def keys(self) -> list[KeyView]:
@@ -228,6 +237,39 @@ class HttpConnection:
 
     async def revoke_key(self, key_id: str) -> None:
         await self._client.revoke_key(key_id)
+
+    async def webhooks(self) -> list[WebhookView]:
+        return [each async for each in self._client.webhooks()]
+
+    async def create_webhook(
+        self, url: str, events: Sequence[str] | None, graphs: Sequence[str]
+    ) -> IssuedWebhook:
+        return await self._client.create_webhook(url, events=events, graphs=graphs)
+
+    async def webhook(self, webhook_id: str) -> WebhookView:
+        return await self._client.webhook(webhook_id)
+
+    async def set_webhook(self, webhook_id: str, *, enabled: bool) -> WebhookView:
+        return await self._client.update_webhook(webhook_id, enabled=enabled)
+
+    async def rotate_webhook(self, webhook_id: str, overlap_seconds: int) -> IssuedWebhook:
+        return await self._client.rotate_webhook(webhook_id, overlap_seconds=overlap_seconds)
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        await self._client.delete_webhook(webhook_id)
+
+    async def test_webhook(self, webhook_id: str) -> DeliveryView:
+        return await self._client.test_webhook(webhook_id)
+
+    async def deliveries(self, webhook_id: str, limit: int) -> AsyncIterator[DeliveryView]:
+        async for each in self._client.deliveries(webhook_id, page_size=min(limit, PAGE)):
+            if limit <= 0:
+                return
+            yield each
+            limit -= 1
+
+    async def retry_delivery(self, webhook_id: str, delivery_id: str) -> DeliveryView:
+        return await self._client.retry_delivery(webhook_id, delivery_id)
 
 
 def _moment(epoch_ms: int | None) -> datetime | None:

@@ -6,13 +6,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from karman_core.ports.observer import Observation, Observer, RunBegan, RunEnded, StateCommitted
+from karman_core.ports.observer import (
+    MessagePassedOn,
+    Observation,
+    Observer,
+    RunBegan,
+    RunEnded,
+    StateCommitted,
+)
 
 logger = logging.getLogger("karman")
 
 
 class RunLog:
-    """A log line when a run begins or ends, and when an attempt fails. States that go well are in the table."""
+    """A log line when a run begins or ends, an attempt fails, or a message is left to others.
+
+    States that go well are in the table.
+    """
 
     def observe(self, observation: Observation) -> None:
         """Write a line, if it is worth one."""
@@ -37,6 +47,16 @@ class RunLog:
                         "identifier": observation.identifier,
                         "attempt": observation.attempt,
                         "error": observation.error,
+                    },
+                )
+            case MessagePassedOn():
+                logger.warning(
+                    "message left to a later release",
+                    extra={
+                        "queue": observation.queue,
+                        "message_id": observation.message_id,
+                        "reason": observation.reason,
+                        "delay_seconds": observation.delay_seconds,
                     },
                 )
             case _:

@@ -22,6 +22,9 @@ _MAX_DEPTH = 32
 _DISJOINT_FORMATS = frozenset({"date", "date-time", "time", "duration", "uuid", "email", "ipv4", "ipv6"})
 """Formats of which no string has two."""
 
+_MAX_PAIRS = 20_000
+"""Compared at most, listed values among them; what is left is taken to be compatible. Unions multiply."""
+
 _VALUES_SHOWN = 5
 
 _ARTICLES = {
@@ -47,11 +50,13 @@ class _Comparison:
         self._producer = producer
         self._consumer = consumer
         self._known: dict[tuple[int, int, bool], str | None] = {}
+        self._left = _MAX_PAIRS
 
     def clash(self, given: Schema, wanted: Schema, *, depth: int, alone: bool) -> str | None:
         """Why nothing that is given is wanted. `alone`: no other schema lists properties of what is given."""
         key = (id(given), id(wanted), alone)
-        if key not in self._known and depth < _MAX_DEPTH:
+        if key not in self._known and depth < _MAX_DEPTH and self._left > 0:
+            self._left -= 1
             self._known[key] = None
             self._known[key] = next(self._reasons(given, wanted, depth + 1, alone=alone), None)
         return self._known.get(key)
@@ -74,7 +79,7 @@ class _Comparison:
     def _own_reasons(
         self, given: Mapping[str, JSON], wanted: Mapping[str, JSON], depth: int, *, closed: bool
     ) -> Iterator[str]:
-        given_values, wanted_values = _listed(given), _listed(wanted)
+        given_values, wanted_values = self._listed(given), self._listed(wanted)
         if given_values and not any(fits(self._consumer, wanted, value) for value in given_values):
             yield f"{_show(given_values)} does not suit"
         elif wanted_values and not any(fits(self._producer, given, value) for value in wanted_values):
@@ -120,20 +125,20 @@ class _Comparison:
             if reason := self.clash(inside, place, depth=depth, alone=True):
                 yield f"in the items, {reason}"
 
+    def _listed(self, part: Mapping[str, JSON]) -> list[JSON]:
+        """The values that a part lists, if it does, and if there are not too many to look at."""
+        values = [part["const"]] if "const" in part else part.get("enum")
+        if not isinstance(values, list) or len(values) > self._left:
+            return []
+        self._left -= len(values)
+        return values
+
 
 def _if_all(reasons: Iterator[str | None]) -> Iterator[str]:
     """The first reason, if there is one for every alternative."""
     found = list(reasons)
     if found and all(found):
         yield str(found[0])
-
-
-def _listed(part: Mapping[str, JSON]) -> list[JSON]:
-    """The values that a part lists, if it does."""
-    if "const" in part:
-        return [part["const"]]
-    values = part.get("enum")
-    return values if isinstance(values, list) else []
 
 
 def _property(part: Mapping[str, JSON], name: str, *, default: bool) -> Any:  # noqa: ANN401  a schema or what stands for one

@@ -155,6 +155,48 @@ class CronTrigger(Model):
     value: CronValue
 
 
+class WhenFull(StrEnum):
+    """What becomes of a run for which there is no slot: it waits for one, or its trigger is refused."""
+
+    QUEUE = "queue"
+    REFUSE = "refuse"
+
+
+class Concurrency(Model):
+    """How many runs of a graph go on at a time.
+
+    Attributes:
+        limit: of the runs that have the same key.
+        key: one reference to an input of the run's first state, `${{ initial.inputs.field }}`; None: all runs of the
+            graph have the same. A value that is not there, or null, is a key too.
+    """
+
+    limit: int = Field(ge=1, le=1_000_000)
+    key: str | None = Field(default=None, max_length=1_024)
+    when_full: WhenFull = WhenFull.QUEUE
+
+
+class WhenOver(StrEnum):
+    """What becomes of a run that is too much now: it begins later, or its trigger is refused."""
+
+    QUEUE = "queue"
+    REFUSE = "refuse"
+
+
+class RateLimit(Model):
+    """How many runs of a graph begin in a time.
+
+    Attributes:
+        starts: so many, of the runs that have the same key, in any `per_seconds`.
+        key: as of `Concurrency`.
+    """
+
+    starts: int = Field(ge=1, le=100_000)
+    per_seconds: float = Field(ge=0.1, le=86_400 * 31)
+    key: str | None = Field(default=None, max_length=1_024)
+    when_over: WhenOver = WhenOver.QUEUE
+
+
 class GraphDefinition(Model):
     """A graph as its author wrote it.
 
@@ -164,6 +206,8 @@ class GraphDefinition(Model):
         outputs: the run's result by name: JSON with placeholders, resolved when the run has succeeded. Empty: the
             result is the outputs of the last state of the run's first branch.
         tags: of its runs, by name, each one reference to what a run begins with or gives; see `tags`.
+        concurrency: how many of its runs go on at a time; None for no limit.
+        rate_limit: how many of its runs begin in a time; None for no limit.
         fail_fast: a failed branch cancels its siblings instead of waiting for them.
         timeout_seconds: every run's deadline counts from its trigger; None for the default (one year).
     """
@@ -177,6 +221,8 @@ class GraphDefinition(Model):
     triggers: tuple[CronTrigger, ...] = ()
     outputs: dict[str, JSON] = {}
     tags: dict[TagName, str] = {}
+    concurrency: Concurrency | None = None
+    rate_limit: RateLimit | None = None
     fail_fast: bool = False
     timeout_seconds: float | None = Field(default=None, gt=0, le=86_400 * 366)
 

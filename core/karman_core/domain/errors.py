@@ -10,6 +10,8 @@
     ├── NotFound                  404
     ├── Conflict                  409  the thing exists in another shape, or is past changing
     ├── RateLimited               429  too many requests of one key (retryable)
+    ├── QuotaExceeded             429  more than a quota or a graph's limit allows
+    ├── NewerLayout               503  a later release of Karman wrote it; this one leaves it alone (retryable)
     ├── BackendError              503  a port failed
     │   ├── Throttled                  ... try again later (retryable)
     │   ├── Unavailable                ... the service did not answer (retryable)
@@ -131,6 +133,32 @@ class RateLimited(KarmanError):
     def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class QuotaExceeded(KarmanError):
+    """More than a quota of the namespace, or a limit of the graph, allows.
+
+    Attributes:
+        retry_after_seconds: when the same request may be taken; None when trying again does not help, or not known.
+    """
+
+    code = "quota_exceeded"
+    status = 429
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NewerLayout(KarmanError):
+    """A later release of Karman wrote this, in a layout that this one does not know; it changes nothing of it.
+
+    While a deployment is under way the same thing goes well where the newer release answers.
+    """
+
+    code = "newer_layout"
+    status = 503
+    retryable = True
 
 
 class BackendError(KarmanError):

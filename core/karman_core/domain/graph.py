@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from karman_core.domain import placeholders, topology
-from karman_core.domain.definition import GraphDefinition, NodeInstance, RetryPolicy, UniteStrategy
+from karman_core.domain.concurrency import Limit, Slot, parse_limit
+from karman_core.domain.definition import JSON, GraphDefinition, NodeInstance, RetryPolicy, UniteStrategy
 from karman_core.domain.groups import Groups, analyse, list_group
 from karman_core.domain.placeholders import OutputReference, StoreReference, Template
+from karman_core.domain.rate_limits import StartLimit, parse_rate_limit
 from karman_core.domain.tags import DeclaredTags, parse_tags
 
 
@@ -39,6 +41,8 @@ class Graph:
         list_reads: for each reader and what it reads inside a united group, the united node of that group.
         store_keys: the store keys that each identifier's inputs read.
         tags: that runs get by themselves.
+        concurrency: how many runs go on at a time, if that is limited.
+        rate_limit: how many runs begin in a time, if that is limited.
     """
 
     definition: GraphDefinition
@@ -54,6 +58,8 @@ class Graph:
     before: tuple[int, ...]
     loops: bool
     tags: DeclaredTags
+    concurrency: Limit | None = None
+    rate_limit: StartLimit | None = None
 
     def unite_of(self, identifier: str) -> str | None:
         """Who unites the groups that this node opens."""
@@ -78,6 +84,11 @@ class Graph:
         """Whether a node may name this as the one that follows."""
         following = self.instances[identifier].next_nodes
         return chosen in following or self.loop_rounds(identifier, chosen) is not None
+
+    def slot(self, given: Mapping[str, JSON]) -> Slot | None:
+        """The slot that a run needs which begins with these inputs; None where their number is not limited."""
+        limit = self.concurrency
+        return None if limit is None else limit.slot(self.instances[self.root], given)
 
     def retry_policy(self, identifier: str) -> RetryPolicy:
         """The node instance's own policy, or the graph's."""
@@ -124,6 +135,8 @@ def compile_graph(definition: GraphDefinition) -> Graph:
         before=topology.ancestors(shape),
         loops=any(instance.loops for instance in definition.nodes),
         tags=parse_tags(definition.tags),
+        concurrency=parse_limit(definition.concurrency),
+        rate_limit=parse_rate_limit(definition.rate_limit),
     )
 
 

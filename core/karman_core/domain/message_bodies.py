@@ -1,6 +1,8 @@
-"""Message bodies: JSON with a version, written and read strictly.
+"""Message bodies: JSON with a layout (`karman`, see layouts), written and read strictly.
 
-A body that was not written by this version's `encode` raises ForeignMessage; it is buried, never guessed at.
+A body of a known layout that `encode` does not write raises ForeignMessage; it is buried, never guessed at. Every
+layout has an envelope, by which a worker can pass a message on that it does not know: a JSON object with `karman`, the
+kind `k`, and `ns` and `id` of the run; with `again` and `passed` once it was passed on.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import json
 from typing import Any, TypeVar, assert_never
 
 from karman_core.domain.branches import branch_text, parse_branch
+from karman_core.domain.layouts import FIRST, LAYOUT, newer_layout
 from karman_core.domain.messages import (
     ARGUMENTS,
     Advance,
@@ -27,9 +30,8 @@ from karman_core.domain.messages import (
 from karman_core.domain.reuse import Reused, Source
 from karman_core.domain.totals import Totals
 
-VERSION = 1
-
 _T = TypeVar("_T")
+_ENVELOPE = ("k", "ns", "id")
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
@@ -37,14 +39,26 @@ _T = TypeVar("_T")
 
 def encode(message: Message) -> str:
     """The body of a message."""
-    return json.dumps({"karman": VERSION, **_body(message)}, separators=(",", ":"))
+    return json.dumps({"karman": FIRST, **_body(message)}, separators=(",", ":"))
+
+
+def passed_on(body: str) -> tuple[str, int]:
+    """The body for another worker, which is to look before it runs, and how often it was passed on, this time too.
+
+    Of any layout, known or not: what else the body says stays as it is.
+    """
+    data = json.loads(body)
+    passes = data.get("passed")
+    count = passes + 1 if type(passes) is int and passes > 0 else 1
+    return json.dumps({**data, "again": True, "passed": count}, separators=(",", ":")), count
 
 
 def _body(message: Message) -> dict[str, Any]:
     match message:
-        case Advance(position, again, header):
+        case Advance(position, again, header, paced):
             body = {"k": "advance", **_position(position), "again": again}
-            return body if header is None else {**body, "header": header}
+            more = {"header": header, "paced": paced}
+            return {**body, **{name: value for name, value in more.items() if value is not None}}
         case Range():
             return {
                 "k": "range",
@@ -57,13 +71,14 @@ def _body(message: Message) -> dict[str, Any]:
                 "again": message.again,
             }
         case Command():
-            return {
+            body = {
                 "k": message.kind.value,
                 "ns": message.namespace,
                 "id": message.run_id,
                 "args": message.arguments,
                 "then": _position(message.then) if message.then else None,
             }
+            return {**body, "again": True} if message.again else body
         case _:
             assert_never(message)
 
@@ -120,16 +135,23 @@ def _scope(scope: Scope) -> list[Any]:
 # --- decoding ---------------------------------------------------------------------------------------------------------
 
 
-def decode(body: str) -> Message:
+def decode(body: str, known: int = LAYOUT) -> Message:
     """The message of a body.
 
+    Args:
+        known: the latest layout that is read.
+
     Raises:
-        ForeignMessage: for anything that `encode` of this version does not write.
+        ForeignMessage: for anything of a known layout that `encode` does not write.
+        NewerLayout: for a message of a later layout.
     """
     try:
         data = json.loads(body)
-        if not isinstance(data, dict) or _just(int, data.get("karman")) != VERSION:
-            reason = "it is not a Karman message of a version known here"
+        layout = _just(int, data["karman"]) if isinstance(data, dict) else 0
+        if layout > known and all(type(data.get(name)) is str for name in _ENVELOPE):
+            raise newer_layout(f"The message of run '{data['id']}'", layout, known)
+        if not FIRST <= layout <= known:
+            reason = "it is not a Karman message"
             raise ForeignMessage(reason)
         return _decode(data)
     except ForeignMessage:
@@ -155,9 +177,12 @@ def _just(kind: type[_T], value: object) -> _T:
 def _decode(data: dict[str, Any]) -> Message:
     kind = data["k"]
     if kind == "advance":
-        header = data.get("header")
+        header, paced = data.get("header"), data.get("paced")
         return Advance(
-            _read_position(data), _just(bool, data["again"]), None if header is None else _just(dict, header)
+            _read_position(data),
+            _just(bool, data["again"]),
+            None if header is None else _just(dict, header),
+            None if paced is None else _just(float, paced),
         )
     if kind == "range":
         outputs = data["outputs"]
@@ -179,6 +204,7 @@ def _decode(data: dict[str, Any]) -> Message:
         _just(str, data["id"]),
         _read_arguments(CommandKind(kind), _just(dict, data["args"])),
         None if then is None else _read_position(_just(dict, then)),
+        _just(bool, data.get("again", False)),
     )
 
 

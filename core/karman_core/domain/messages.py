@@ -23,7 +23,7 @@ ALL_OUTPUTS = -1
 
 
 class ForeignMessage(ValueError):
-    """The body is no message of Karman's, or one of a version that this worker does not know."""
+    """The body is no message of Karman's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,13 @@ class Advance:
     """Go on with a branch at a position.
 
     `again` says that the work may have been done before: look before running. `header` rides on the first message.
+    `paced` is the quota of states a second under which the state has its token already, see `pacing`.
     """
 
     position: Position
     again: bool = False
     header: Mapping[str, JSON] | None = None
+    paced: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +196,19 @@ ARGUMENTS: Mapping[CommandKind, Mapping[str, type]] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something asked of a run. `then` is the position that a time-out of a wait resumes."""
+    """Something asked of a run.
+
+    Attributes:
+        then: the position that a time-out of a wait resumes.
+        again: it may have been applied in part before.
+    """
 
     kind: CommandKind
     namespace: str
     run_id: str
     arguments: Mapping[str, JSON] = field(default_factory=dict)
     then: Position | None = None
+    again: bool = False
 
 
 Message: TypeAlias = Advance | Range | Command

@@ -1,6 +1,6 @@
 """Checking values against JSON Schemas, by the jsonschema library, and fitting values to text fields.
 
-Validators are compiled once a schema and kept. They fetch nothing that a schema refers to.
+Validators are compiled once a schema and kept. They fetch nothing that a schema refers to, and their work is bounded.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ _MAX_MESSAGE = 200
 
 def check_schema(schema: Schema) -> list[Problem]:
     """What keeps a schema from being one (code `invalid_schema`), to be asked before it is stored."""
+    from karman_core.domain.schema_bounds import bounded  # noqa: PLC0415  (as below)
+
     problems = json_problems(schema)
     if problems:
         return problems
     try:
-        _compile(_key(schema))
+        with bounded():
+            _compile(_key(schema))
     except _failures() as error:
         return [Problem("", "invalid_schema", f"The schema cannot be used: {error}"[:_MAX_MESSAGE])]
     return []
@@ -45,18 +48,25 @@ def check_value(schema: Schema, value: JSON) -> list[Problem]:
     """What keeps a value from fitting a schema, at most 50 problems; paths are relative to the value.
 
     Codes: `wrong_type`, `missing_field`, `unknown_field`, `invalid_value`, and `invalid_schema` if the schema is to
-    blame. `format` is not checked.
+    blame. `format` is not checked, nor are patterns that have no matcher of linear time.
     """
+    from karman_core.domain.schema_bounds import bounded, quiet  # noqa: PLC0415  (as below)
+
     try:
-        return [_problem(error) for error in islice(_compile(_key(schema)).iter_errors(value), MAX_PROBLEMS)]
+        with bounded():
+            errors = _compile(_key(schema)).iter_errors(quiet(value))
+            return [_problem(error) for error in islice(errors, MAX_PROBLEMS)]
     except _failures() as error:
         return [Problem("", "invalid_schema", f"The schema cannot be used: {error}"[:_MAX_MESSAGE])]
 
 
 def fits(root: Schema, schema: Schema, value: JSON) -> bool:
     """Whether a value fits a schema that is a part of `root`; True when that cannot be found out."""
+    from karman_core.domain.schema_bounds import bounded, quiet  # noqa: PLC0415  (as below)
+
     try:
-        return bool(_compile(_key(root)).evolve(schema=schema).is_valid(value))
+        with bounded():
+            return bool(_compile(_key(root)).evolve(schema=schema).is_valid(quiet(value)))
     except _failures():
         return True
 
@@ -87,27 +97,41 @@ def _key(schema: Schema) -> str:
 @lru_cache(maxsize=1024)
 def _compile(key: str) -> Validator:
     """The validator of a schema, given as JSON text."""
-    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415  100 ms that most functions do not need
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  100 ms that most functions do not need
+    from jsonschema.exceptions import best_match  # noqa: PLC0415  (as above)
     from jsonschema.validators import validator_for  # noqa: PLC0415  (as above)
     from referencing import Registry  # noqa: PLC0415  (as above)
 
+    from karman_core.domain.schema_bounds import bounded_class, quiet  # noqa: PLC0415  (as above)
+
     schema = json.loads(key)
     try:
-        validator = validator_for(schema, default=Draft202012Validator)
+        dialect = validator_for(schema, default=Draft202012Validator)
     except (AttributeError, TypeError, ValueError) as error:
         raise _InvalidSchemaError("its '$schema' is no URI") from error
-    try:
-        validator.check_schema(schema)
-    except SchemaError as error:
-        raise _InvalidSchemaError(f"it is no JSON Schema: {error.message}") from error
-    return validator(schema, registry=Registry())
+    validator: Any = bounded_class(dialect, patterns='"patternProperties"' in key)
+    meta: Any = bounded_class(dialect, patterns=False)
+    wrong = best_match(meta(dialect.META_SCHEMA).iter_errors(quiet(schema)))
+    if wrong is not None:
+        raise _InvalidSchemaError(f"it is no JSON Schema: {wrong.message}")
+    return validator(schema, registry=Registry())  # type: ignore[no-any-return]
 
 
 def _failures() -> tuple[type[Exception], ...]:
     """What checking raises when the schema is to blame: references, patterns, huge numbers, malformed URIs."""
     from referencing.exceptions import Unresolvable  # noqa: PLC0415  (as above)
 
-    return (_InvalidSchemaError, Unresolvable, RecursionError, re.error, ArithmeticError, ValueError)
+    from karman_core.domain.schema_bounds import TooCostlyError  # noqa: PLC0415  (as above)
+
+    return (
+        _InvalidSchemaError,
+        TooCostlyError,
+        Unresolvable,
+        RecursionError,
+        re.error,
+        ArithmeticError,
+        ValueError,
+    )
 
 
 def _problem(error: ValidationError) -> Problem:

@@ -129,6 +129,9 @@ def types(part: Mapping[str, JSON]) -> frozenset[str]:
     return frozenset(found)
 
 
+_MOST_PARTS = 100
+"""Of a union of unions that are followed; what is below is taken for any value. It bounds recursion."""
+
 _TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 
@@ -184,7 +187,7 @@ def accepts_text(schema: Schema) -> bool:
 
 
 def _plain_string(root: Schema, schema: Schema, seen: set[int]) -> bool:
-    if id(schema) in seen:
+    if id(schema) in seen or len(seen) >= _MOST_PARTS:
         return False
     seen.add(id(schema))
     parts = parts_of(root, schema)
@@ -200,7 +203,7 @@ def _plain_string(root: Schema, schema: Schema, seen: set[int]) -> bool:
 
 def _step(root: Schema, schema: Schema, part: Part, seen: set[int], *, alone: bool) -> Schema | None:
     """The schema of one property or item. `seen` keeps unions of themselves from being followed for ever."""
-    if id(schema) in seen:
+    if id(schema) in seen or len(seen) >= _MOST_PARTS:
         return ANY
     seen.add(id(schema))
     found: list[Any] = []

@@ -24,6 +24,8 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "loops": definition.Loop,
     "retry_policy": definition.RetryPolicy,
     "store_config": definition.StoreConfig,
+    "concurrency": definition.Concurrency,
+    "rate_limit": definition.RateLimit,
     "triggers": definition.CronTrigger,
     "value": definition.CronValue,
 }

@@ -74,7 +74,7 @@ class DeclaredTags:
         """The tags of a run that begins with these inputs."""
         found = {}
         for name, reference in self.inputs.items():
-            text = tag_text(_input(reference, root, given))
+            text = tag_text(input_value(reference, root, given))
             if text is not None:
                 found[name] = text
         return found
@@ -134,7 +134,7 @@ def tag_problems(references: References) -> Iterator[Problem]:
             yield Problem(path, error.code, reason)
             continue
         if isinstance(source, InputReference):
-            fault = _input_fault(source, wiring, references.nodes)
+            fault = input_fault(source, wiring, references.nodes)
         else:
             fault = references.fault(None, source)
         if fault is not None:
@@ -157,7 +157,13 @@ def given_tag_problems(tags: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
-def _input(reference: InputReference, root: NodeInstance, given: Mapping[str, JSON]) -> JSON:
+def input_value(reference: InputReference, root: NodeInstance, given: Mapping[str, JSON]) -> JSON:
+    """The value that a run begins with, None where there is none.
+
+    Args:
+        root: the instance of the first state, whose inputs count unless they hold placeholders.
+        given: the trigger's inputs.
+    """
     name, inside = str(reference.path[0]), reference.path[1:]
     try:
         if name in given:
@@ -168,9 +174,10 @@ def _input(reference: InputReference, root: NodeInstance, given: Mapping[str, JS
         return None
 
 
-def _input_fault(
+def input_fault(
     source: InputReference, wiring: Wiring, nodes: RegisteredNodes | None
 ) -> tuple[str, str] | None:
+    """Code and message of what is wrong with a reference to an input; None also where the first node is not known."""
     roots = [wiring.shape.identifiers[number] for number in wiring.shape.roots]
     if len(roots) != 1 or nodes is None:
         return None

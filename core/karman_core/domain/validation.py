@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from itertools import chain, islice
 
 from karman_core.domain import json_values
+from karman_core.domain.concurrency import concurrency_problems
 from karman_core.domain.declarations import declaration_problems
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import Problem
 from karman_core.domain.inputs import input_problems
+from karman_core.domain.rate_limits import rate_limit_problems
 from karman_core.domain.references import References
 from karman_core.domain.registered import RegisteredNodes
 from karman_core.domain.tags import tag_problems
@@ -40,7 +42,8 @@ def validate(definition: GraphDefinition, nodes: RegisteredNodes | None = None) 
     declared = declaration_problems(wiring, nodes)
     references = References.of(wiring, nodes)
     inputs, tags = input_problems(references), tag_problems(references)
-    return tuple(islice(chain(wrong, declared, inputs, tags), json_values.MAX_PROBLEMS))
+    limits = chain(concurrency_problems(references), rate_limit_problems(references))
+    return tuple(islice(chain(wrong, declared, inputs, tags, limits), json_values.MAX_PROBLEMS))
 
 
 def _limits(definition: GraphDefinition) -> Iterator[Problem]:
@@ -65,6 +68,10 @@ def _values(definition: GraphDefinition) -> Iterator[tuple[str, JSON]]:
     """The parts of a definition that hold values of their author's, with their paths."""
     yield "outputs", definition.outputs
     yield "tags", definition.tags
+    if definition.concurrency is not None:
+        yield "concurrency.key", definition.concurrency.key
+    if definition.rate_limit is not None:
+        yield "rate_limit.key", definition.rate_limit.key
     yield "store_config.default_values", definition.store_config.default_values
     for i, node in enumerate(definition.nodes):
         yield f"nodes[{i}].inputs", node.inputs

@@ -21,6 +21,7 @@ from enum import StrEnum
 
 from karman_core.domain.definition import NAME_PATTERN
 from karman_core.domain.errors import BackendError, ConditionFailed, Conflict, NotFound, Unauthorized
+from karman_core.engine.layout_table import LayoutTable
 from karman_core.engine.namespaces import Namespaces
 from karman_core.ports.system import Clock, Entropy
 from karman_core.ports.table import (
@@ -118,11 +119,11 @@ class AccessKeys:
 
     def __init__(self, table: Table, clock: Clock, entropy: Entropy, *, admin_key: str | None = None) -> None:
         """Make it; `admin_key` is configured, serves all namespaces, and is kept as its hash."""
-        self._table = table
+        self._table = LayoutTable(table)
         self._clock = clock
         self._entropy = entropy
         self._admin = _hash(admin_key) if admin_key else None
-        self._namespaces = Namespaces(table, clock)
+        self._namespaces = Namespaces(self._table, clock)
         self._believed: OrderedDict[str, tuple[int, Principal]] = OrderedDict()
 
     async def verify(self, presented: str | None) -> Principal:

@@ -23,6 +23,7 @@ from karman_core.engine.control import Controls, Flag
 from karman_core.engine.executing import UNDELIVERABLE, Runner
 from karman_core.engine.joining import Joiner
 from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.pacing import Pacer
 from karman_core.engine.paging import every
 from karman_core.engine.sending import Sender, id_of
 from karman_core.engine.services import Services
@@ -33,6 +34,8 @@ from karman_core.ports.observer import GroupOpened, StateCommitted
 from karman_core.ports.table import Action, Query
 
 _NOT_HERE_MS = 5_000
+_SHORT_WAIT_MS = 1_000
+"""A token that begins so soon is waited for in place."""
 
 
 class Advancer:
@@ -48,8 +51,10 @@ class Advancer:
         sender: Sender,
         lifecycle: Lifecycle,
         controls: Controls,
+        pacer: Pacer,
     ) -> None:
         self._services = services
+        self._pacer = pacer
         self._runner = runner
         self._joiner = joiner
         self._waits = waits
@@ -130,11 +135,29 @@ class Advancer:
             return None
         if control.flag is Flag.PAUSED and await self._lifecycle.park(position):
             return None
+        stopped = control.stops(position.branch, position.run.epoch)
+        if not stopped and await self._waits_for_token(task, graph, position):
+            return None
         task.states += 1
         task.position = position
-        return await self._runner.run(
-            task, graph, position, record, stopped=control.stops(position.branch, position.run.epoch)
+        return await self._runner.run(task, graph, position, record, stopped=stopped)
+
+    async def _waits_for_token(self, task: Task, graph: Graph, position: Position) -> bool:
+        """Whether the state was sent on to wait for its token, by the quota of states a second."""
+        held, task.paced = task.paced, None
+        token = await self._pacer.token(position.run.namespace, position.run.run_id, held)
+        if token is None:
+            return False
+        wait_ms = token.at_ms - self._services.clock.now_ms()
+        if token.rate is not None and wait_ms <= (_SHORT_WAIT_MS if task.patient else 0):
+            if wait_ms > 0:
+                await self._services.clock.sleep(wait_ms / 1000)
+            return False
+        # A fresh message, so that its receives count crashes and no waits.
+        await self._sender.send_positions(
+            graph, [position], again=task.look, at_ms=token.at_ms, paced=token.rate
         )
+        return True
 
     async def _pass_on(self, task: Task, graph: Graph, position: Position) -> Record | None:
         """Send a position to the workers that have its node; a node that nobody has registered fails its state.

@@ -30,6 +30,7 @@ from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.payloads import pack, packed_size
+from karman_core.engine.quotas import Quotas, within
 from karman_core.engine.services import Services
 from karman_core.engine.signals import check_signals
 from karman_core.engine.state_items import commit_actions, read_record, turn_open, write_units
@@ -67,8 +68,9 @@ class Ran:
 class Committer:
     """Writes records of states."""
 
-    def __init__(self, services: Services, outputs: OutputStore) -> None:
+    def __init__(self, services: Services, outputs: OutputStore, quotas: Quotas) -> None:
         self._services = services
+        self._quotas = quotas
         self._outputs = outputs
 
     async def commit(
@@ -80,6 +82,8 @@ class Committer:
             BackendError: the table did not take it; nothing is known, the message will be delivered again.
         """
         outcome = check_signals(ran.outcome, self._services.settings.max_inputs_bytes)
+        if ran.skip is None:  # Of what an operator gives, it was checked before.
+            outcome = within(self._quotas.peek(position.run.namespace), outcome)
         ran = replace(ran, outcome=check_choice(graph, position, outcome))
         try:
             return await self._write(graph, position, ran, store, more)
@@ -211,12 +215,16 @@ def _with_inputs(record: Record, ran: Ran) -> Record:
     return replace(record, inputs=ran.inputs) if size + beside <= _INPUTS_BESIDE_BYTES else record
 
 
+class RecordGone(ConditionFailed):
+    """The record of a state is not there any more."""
+
+
 def winner(old: Item | None) -> Record:
-    """The record that a lost condition found. Raises ConditionFailed when there is none."""
+    """The record that a lost condition found. Raises RecordGone when there is none."""
     if old is None:
         # Only a turn after the first can meet no record, and its record was there when its message was sent.
         message = "The record of a state has disappeared; was the table cleared while the run went on?"
-        raise ConditionFailed(message, None)
+        raise RecordGone(message, None)
     return read_record(old)
 
 

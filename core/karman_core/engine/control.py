@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from karman_core.domain.branches import Branch, branch_text
-from karman_core.domain.errors import BackendError, ConditionFailed
+from karman_core.domain.errors import BackendError, ConditionFailed, NewerLayout
 from karman_core.engine import keys
 from karman_core.engine.services import Services
 from karman_core.ports.table import Absent, Action, Add, AnyOf, Item, LessThan, Set
@@ -122,7 +122,7 @@ class Controls:
     async def _fetch(self, key: tuple[str, str]) -> None:
         try:
             item = await self._services.backend.table.get(keys.control(*key), consistent=False)
-        except BackendError:
+        except (BackendError, NewerLayout):
             return  # The flags are advice: without a fresh answer the last one stands.
         self._remember(key, item)
 

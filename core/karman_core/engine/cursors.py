@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+from karman_core.domain.branches import Branch, branch_text, parse_branch
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import InvalidRequest
 
@@ -34,3 +35,21 @@ def read_cursor(cursor: str) -> tuple[JSON, JSON]:
     if not isinstance(value, list) or len(value) != _PARTS:
         raise InvalidRequest(NO_CURSOR)
     return value[0], value[1]
+
+
+def write_place(place: tuple[Branch, int]) -> str:
+    """The cursor of a place in the walk."""
+    return write_cursor(branch_text(place[0]), place[1])
+
+
+def read_place(cursor: str | None) -> tuple[Branch, int] | None:
+    """The reverse. Raises InvalidRequest."""
+    if cursor is None:
+        return None
+    path, number = read_cursor(cursor)
+    try:
+        if isinstance(path, str) and isinstance(number, int):
+            return parse_branch(path), number
+    except ValueError:
+        pass
+    raise InvalidRequest(NO_CURSOR)

@@ -31,10 +31,13 @@ class DeadLetters:
 
         Returns:
             False for a foreign message: it says nothing about a run, or about one that is none, and is to be archived.
+
+        Raises:
+            NewerLayout: a later release works on the run; it is to take the message.
         """
         receiver = self.receiver
         try:
-            decoded = decode(message.body)
+            decoded = decode(message.body, receiver.services.layout)
             match decoded:
                 case Advance():
                     await receiver.advance(self._task(queue or await self._home(decoded)), decoded)

@@ -8,12 +8,14 @@ from enum import StrEnum
 
 from karman_core.domain.definition import JSON, CronTrigger, GraphDefinition, RegisteredNode
 from karman_core.domain.errors import Conflict, Problem
+from karman_core.domain.layouts import LAYOUT
 from karman_core.domain.messages import Command, CommandKind
 from karman_core.domain.outcome import Outcome
 from karman_core.domain.tracing import trace_parent as valid_trace_parent
 from karman_core.domain.transitions import FINAL_RUNS
 from karman_core.engine.auditing import AuditLog
 from karman_core.engine.definitions import Definitions
+from karman_core.engine.layout_table import LayoutBackend
 from karman_core.engine.leasing import Leasing, Suspender
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.namespaces import Namespaces
@@ -77,14 +79,17 @@ class Engine:
         executor: Executor | None = None,
         observer: Observer | None = None,
         settings: EngineSettings | None = None,
+        layout: int = LAYOUT,
     ) -> None:
         self.settings = settings or EngineSettings()
-        self._services = Services(backend, clock, entropy, self.settings, executor, observer)
+        guarded = LayoutBackend(backend, layout)
+        self._services = Services(guarded, clock, entropy, self.settings, executor, observer, layout)
         self._parts = Parts.of(self._services)
         self.operations = Operations(self._parts)
         self.audit = AuditLog(self._services)
+        self.quotas = self._parts.quotas
         self.reconciler = Reconciler(self._services, self._parts.graphs)
-        namespaces = Namespaces(backend.table, clock)
+        namespaces = Namespaces(guarded.table, clock)
         self._definitions = Definitions(self._services, self._parts.registry, self._parts.graphs, namespaces)
         self.overview = Overview.of(self._services, self._parts, namespaces)
         lent = replace(self._services, executor=Suspender())
@@ -164,7 +169,7 @@ class Engine:
             trace_parent: a W3C `traceparent`, which every node of the run is told; one that is not valid is ignored.
 
         Raises:
-            NotFound, InvalidGraph, InvalidInput, PayloadTooLarge, Conflict: nothing has begun.
+            NotFound, InvalidGraph, InvalidInput, PayloadTooLarge, QuotaExceeded, Conflict: nothing has begun.
         """
         request = Request(
             namespace,
@@ -191,9 +196,10 @@ class Engine:
         Raises:
             NotFound: no such run.
             Conflict: the run has ended.
-            InvalidInput, PayloadTooLarge: no signal can have this name, id or payload.
+            InvalidInput, PayloadTooLarge, QuotaExceeded: no signal can have this name, id or payload.
         """
-        check_signal(name, payload, self.settings.max_inputs_bytes, signal_id)
+        size = check_signal(name, payload, self.settings.max_inputs_bytes, signal_id)
+        (await self.quotas.of(namespace)).check_payload(f"The payload of signal '{name}'", size)
         header = await self._parts.lifecycle.header(namespace, run_id)
         if header.status in FINAL_RUNS:
             raise Conflict(f"Run '{run_id}' has ended ({header.status.value}); nobody can take the signal.")

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from karman_core.domain.definition import JSON, RegisteredNode
-from karman_core.domain.errors import BackendError, ConditionFailed, InvalidRequest, NotFound
+from karman_core.domain.errors import (
+    BackendError,
+    ConditionFailed,
+    InvalidRequest,
+    NewerLayout,
+    NotFound,
+    Throttled,
+    TransactionConflict,
+    Unavailable,
+)
 from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Position
 from karman_core.domain.outcome import Errored, Outcome, Resumption, Stopped
 from karman_core.domain.records import Record
+from karman_core.domain.redaction import redacted
 from karman_core.domain.transitions import StateStatus
 from karman_core.engine import keys
 from karman_core.engine.commits import Committed, Committer, Ran, winner
@@ -25,7 +37,7 @@ from karman_core.engine.store import RunStore
 from karman_core.engine.task import Task
 from karman_core.ports.executor import Execution
 from karman_core.ports.observer import StateBegan
-from karman_core.ports.table import Action, Add, Item, Remove, Set
+from karman_core.ports.table import Action, Add, Item, Key, Remove, Set
 
 UNDELIVERABLE = Errored("undeliverable", "Its message was delivered too often without a commit.", retry=False)
 
@@ -77,14 +89,34 @@ class Runner:
         if isinstance(ran, Record):
             task.adopt()
             return ran
-        if ran is None:
-            try:
-                ran = await self._execute(task, graph, position, record, store)
-            except asyncio.CancelledError:
-                # The worker is being stopped: give the work back, then let the worker go on stopping.
-                await asyncio.shield(self._sender.send_positions(graph, [position], again=True))
-                return None
-        return (await self.commit(task, graph, position, ran)).record
+        if ran is not None:
+            return (await self.commit(task, graph, position, ran)).record
+        try:
+            ran = await self._execute(task, graph, position, record, store)
+            return (await self.commit(task, graph, position, ran)).record
+        except asyncio.CancelledError:
+            if ran is not None:
+                raise
+            # The worker is being stopped: give the work back, then let the worker go on stopping.
+            await asyncio.shield(self._sender.send_positions(graph, [position], again=True))
+        except (Throttled, Unavailable, TransactionConflict):
+            if not task.redelivered:
+                raise
+            await self._put_off(task, graph, position)
+        return None
+
+    async def _put_off(self, task: Task, graph: Graph, position: Position) -> None:
+        """Try again later, after a backend that fails for longer than a moment: a full disk, an outage.
+
+        Nobody crashed, so it counts as no crash, and a fresh message counts its deliveries anew: a run outlasts any
+        outage. It takes the place of this message, which is deleted.
+        """
+        if self._counts(task):
+            with suppress(BackendError):  # at worst a crash too many is counted
+                key = _key(position)
+                await self._services.backend.table.update(key, [Add("cr", -1)], turn_open(position.turn))
+        late = self._services.clock.now_ms() + self._services.settings.lease_seconds * 1000
+        await self._sender.send_positions(graph, [position], again=True, at_ms=late)
 
     async def commit(
         self, task: Task, graph: Graph, position: Position, ran: Ran, more: tuple[Action, ...] = ()
@@ -118,6 +150,23 @@ class Runner:
         except NotFound:
             return None
 
+    async def without_secrets(self, graph: Graph, position: Position, outcome: Outcome) -> Outcome:
+        """The outcome without the node's secrets in its error: a worker over HTTP may quote what it was sent."""
+        if not isinstance(outcome, Errored):
+            return outcome
+        run = position.run
+        try:
+            names = (await self._node(graph, position)).secrets
+            values = (await self._secrets.read(run.namespace, run.graph, names)).values()
+        except NotFound:
+            return outcome
+        return replace(
+            outcome,
+            kind=redacted(outcome.kind, values),
+            message=redacted(outcome.message, values),
+            traceback=redacted(outcome.traceback, values),
+        )
+
     async def give_up(self, task: Task, graph: Graph, position: Position, failure: Errored) -> Record:
         """Commit that the state cannot be run."""
         now = self._services.clock.now_ms()
@@ -131,7 +180,7 @@ class Runner:
         now = self._services.clock.now_ms()
         if stopped:
             return Ran(now, now, None, Stopped())
-        if not task.redelivered or task.moved or task.states > 1:
+        if not self._counts(task):
             return None
         try:
             item = await self.mark_running(position, Add("cr", 1))
@@ -143,9 +192,12 @@ class Runner:
         message = f"Its worker died {crashes} times while running it (out of memory, killed, or the process exited)."
         return Ran(now, now, None, Errored("worker_crashed", message, retry=False))
 
+    def _counts(self, task: Task) -> bool:
+        """Whether this delivery may be there because a worker died on the state."""
+        return task.redelivered and not task.moved and task.states <= 1
+
     async def mark_running(self, position: Position, *more: Action) -> Item:
         """Show that a turn is being run, unless it was committed. Raises ConditionFailed with what was."""
-        key = keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
         now = self._services.clock.now_ms()
         actions = [
             Set("st", StateStatus.RUNNING.value),
@@ -156,22 +208,26 @@ class Runner:
             Remove("du"),
             *more,
         ]
-        return await self._services.backend.table.update(key, actions, turn_open(position.turn))
+        return await self._services.backend.table.update(_key(position), actions, turn_open(position.turn))
 
     async def _execute(
         self, task: Task, graph: Graph, position: Position, record: Record | None, store: RunStore
     ) -> Ran:
+        """Raises NewerLayout also where the node has read what a later release wrote, whatever it made of that."""
         started = self._services.clock.now_ms()
         inputs: dict[str, JSON] | None = None
         try:
             node = await self._node(graph, position)
             inputs = await self._inputs.resolve(graph, position, node, store, task.local)
-            execution = await self._execution(task, graph, position, record, store, node, inputs)
+            reading = _StoreReader(store)
+            execution = await self._execution(task, graph, position, record, reading, node, inputs)
         except (InvalidRequest, NotFound) as error:
             outcome: Outcome = Errored(error.code, str(error), retry=False)
         else:
             self._observe(position, execution.attempt)
             outcome = await self._with_running_record(position, execution)
+            if reading.newer is not None:
+                raise reading.newer
         return Ran(started, self._services.clock.now_ms(), inputs, outcome)
 
     async def _node(self, graph: Graph, position: Position) -> RegisteredNode:
@@ -184,7 +240,7 @@ class Runner:
         graph: Graph,
         position: Position,
         record: Record | None,
-        store: RunStore,
+        reading: _StoreReader,
         node: RegisteredNode,
         inputs: Mapping[str, JSON],
     ) -> Execution:
@@ -205,7 +261,7 @@ class Runner:
             resumed=_resumption(record),
             timeout_seconds=instance.timeout_seconds or node.timeout_seconds,
             deadline_ms=deadline,
-            read_store=store.read_one,
+            read_store=reading.read_one,
             is_cancelled=lambda: self._is_cancelled(position),
             trace_parent=run.trace,
         )
@@ -242,6 +298,25 @@ class Runner:
         self._services.observe(
             StateBegan(run.namespace, run.run_id, id_of(position), position.identifier, attempt)
         )
+
+
+@dataclass(slots=True)
+class _StoreReader:
+    """The store as a node reads it; keeps that it met what a later release wrote, which is no failure of the node."""
+
+    store: RunStore
+    newer: NewerLayout | None = None
+
+    async def read_one(self, name: str) -> JSON:
+        try:
+            return await self.store.read_one(name)
+        except NewerLayout as newer:
+            self.newer = newer
+            raise
+
+
+def _key(position: Position) -> Key:
+    return keys.state(position.run.namespace, position.run.run_id, position.branch, position.number)
 
 
 def _resumption(record: Record | None) -> Resumption | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from karman_core.domain.branches import Branch, branch_text, parse_branch
+from karman_core.domain.branches import Branch
 from karman_core.domain.decide import Fork, UniteAtOnce, decide
 from karman_core.domain.definition import UniteStrategy
 from karman_core.domain.errors import InvalidRequest, NotFound
@@ -18,7 +18,7 @@ from karman_core.domain.messages import Position, RunRef
 from karman_core.domain.records import Record
 from karman_core.domain.transitions import FINAL_RUNS
 from karman_core.engine import keys
-from karman_core.engine.cursors import NO_CURSOR, checked_limit, read_cursor, write_cursor
+from karman_core.engine.cursors import NO_CURSOR, checked_limit, read_place, write_place
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.join_items import read_join
 from karman_core.engine.lifecycle import Lifecycle
@@ -81,7 +81,7 @@ class GroupReader:
             NotFound: no such run, or no such group.
             InvalidRequest: a limit or a cursor that cannot be.
         """
-        limit, after = checked_limit(limit), _read_place(cursor)
+        limit, after = checked_limit(limit), read_place(cursor)
         header, graph = await self._run(namespace, run_id)
         found: list[GroupView] = []
         if parent is None:
@@ -92,12 +92,12 @@ class GroupReader:
         last: Place | None = None
         async for path, behind in branches:
             if behind is not None:  # the page ends here, or goes on behind this branch
-                return GroupsPage(tuple(found), _cursor(behind))
+                return GroupsPage(tuple(found), write_place(behind))
             async for group in self._opened(graph, header.run, path):
                 if not comes_after(group.place, after):
                     continue
                 if len(found) == limit and last is not None:
-                    return GroupsPage(tuple(found), _cursor(last))
+                    return GroupsPage(tuple(found), write_place(last))
                 found.append(await self._view(header, group))
                 last = group.place
         return GroupsPage(tuple(found))
@@ -208,19 +208,3 @@ def _index_of(after: Place, above: Place) -> int:
     if after[0][:depth] != above[0] or not below or below[0][0] != above[1]:
         raise InvalidRequest(NO_CURSOR)
     return below[0][1]
-
-
-def _cursor(place: Place) -> str:
-    return write_cursor(branch_text(place[0]), place[1])
-
-
-def _read_place(cursor: str | None) -> Place | None:
-    if cursor is None:
-        return None
-    path, number = read_cursor(cursor)
-    try:
-        if isinstance(path, str) and isinstance(number, int):
-            return parse_branch(path), number
-    except ValueError:
-        pass
-    raise InvalidRequest(NO_CURSOR)

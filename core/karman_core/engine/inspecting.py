@@ -15,6 +15,7 @@ from karman_core.domain.messages import Position
 from karman_core.domain.positions import branch, fork
 from karman_core.domain.transitions import StateStatus
 from karman_core.engine.graphs import GraphStore
+from karman_core.engine.layout_table import LayoutBackend
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.outputs import OutputStore
 from karman_core.engine.parts import Parts
@@ -60,7 +61,7 @@ class Inspector:
     @classmethod
     def over(cls, backend: Backend, clock: Clock, entropy: Entropy, settings: EngineSettings) -> Self:
         """Make it over an engine's ports."""
-        services = Services(backend, clock, entropy, settings)
+        services = Services(LayoutBackend(backend), clock, entropy, settings)
         parts = Parts.of(services)
         return cls(services, parts.graphs, parts.lifecycle)
 

@@ -7,6 +7,11 @@
     {ns}#cron#{graph}                 {trigger}                 the last run that a cron trigger started
     {ns}#tag#{hash}                   {time}#{run}              a run that has a tag; the hash is of its name and value
     {ns}#namespace                    about                     the namespace itself
+    {ns}#keys                         {id}                      an API key, hashed
+    {ns}#quotas                       quotas                    what it may take; workers only read it
+    {ns}#line                         {rate}                    the line of its states, by its quota
+    {ns}#starts#{graph}#{hash}        starts                    when runs of a key began, or will
+    {ns}#slots[#{graph}#{hash}]       count | held#.. | wait#..  slots for runs: of the namespace, of a concurrency key
     {ns}#run#{run}                    header | control          a run; whether it is cancelled or paused, or has waited
     {ns}#run#{run}#b#{branch}         s#{number}                the states of a branch, in order
     {ns}#run#{run}#j#{branch}#{number}#{epoch}#{level}#{item}   join    a join item, a partition by itself
@@ -46,6 +51,9 @@ UNFINISHED_SHARDS = 16
 DAY_MS = 86_400_000
 NAMESPACES = "namespaces"
 """A partition of the index by time: of all namespaces."""
+
+SLOT_HELD = "held#"
+SLOT_WAIT = "wait#"
 
 _LONGEST_PATH = 400
 _TIME_DIGITS = 15
@@ -171,6 +179,46 @@ def tagged(namespace: str, name: str, value: str) -> str:
 def about(namespace: str) -> Key:
     """The namespace itself."""
     return Key(f"{namespace}#namespace", "about")
+
+
+def quotas(namespace: str) -> Key:
+    """The quotas of a namespace."""
+    return Key(f"{namespace}#quotas", "quotas")
+
+
+def line(namespace: str, rate: float) -> Key:
+    """The line from which states take their tokens. One for each rate: one that is changed begins anew."""
+    return Key(f"{namespace}#line", f"{rate:g}")
+
+
+def starts(namespace: str, graph: str, scope: str) -> Key:
+    """When runs of a graph began that are counted together, or will."""
+    return Key(f"{namespace}#starts#{graph}#{scope}", "starts")
+
+
+def slots(namespace: str) -> str:
+    """The partition of the slots for runs of a namespace."""
+    return f"{namespace}#slots"
+
+
+def slots_of(namespace: str, graph: str, scope: str) -> str:
+    """The partition of the slots for runs of a graph that have a concurrency key."""
+    return f"{namespace}#slots#{graph}#{scope}"
+
+
+def slot_count(partition: str) -> Key:
+    """How many slots are held."""
+    return Key(partition, "count")
+
+
+def slot_held(partition: str, run_id: str) -> Key:
+    """The slot that a run holds."""
+    return Key(partition, f"{SLOT_HELD}{run_id}")
+
+
+def slot_wait(partition: str, starts_ms: int, run_id: str) -> Key:
+    """A run that waits for a slot, in the order of their beginnings."""
+    return Key(partition, f"{SLOT_WAIT}{order(starts_ms, run_id)}")
 
 
 def by_time(namespace: str, at_ms: int) -> str:

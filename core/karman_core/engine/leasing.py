@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from karman_core.domain.branches import parse_state_id
 from karman_core.domain.definition import JSON
-from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
+from karman_core.domain.errors import ConditionFailed, Conflict, NewerLayout, NotFound
 from karman_core.domain.message_bodies import decode, decode_position, encode_position
 from karman_core.domain.messages import Advance, Command, ForeignMessage, Position, Range
 from karman_core.domain.outcome import Errored, Outcome, Stopped
@@ -28,6 +28,7 @@ from karman_core.engine import keys
 from karman_core.engine.commits import Ran
 from karman_core.engine.control import Flag
 from karman_core.engine.parts import Parts
+from karman_core.engine.passing_on import pass_on
 from karman_core.engine.payloads import dumps
 from karman_core.engine.receiving import is_late
 from karman_core.engine.registry import queue_name
@@ -229,6 +230,7 @@ class Leasing:
         graph = await self._parts.graphs.compiled(namespace, position.run.graph, position.run.version)
         task = self._task(held.queue)
         now = self._services.clock.now_ms()
+        outcome = await self._parts.runner.without_secrets(graph, position, outcome)
         ran = Ran(held.started_ms, now, held.inputs, outcome)
         record, mine = await self._parts.advancer.take(task, graph, position, ran, (Set("rd", digest),))
         await self._services.backend.queue.delete(held.queue, [held.receipt])
@@ -247,7 +249,7 @@ class Leasing:
         """Go on with a message up to the node that it stops at; None when it comes to none."""
         redelivered = message.receive_count > 1
         try:
-            decoded = decode(message.body)
+            decoded = decode(message.body, self._services.layout)
             match decoded:
                 case Advance():
                     return await self._advance(queue, message, decoded, lease_seconds)
@@ -255,7 +257,9 @@ class Leasing:
                     graph = await self._parts.graphs.at(parent)
                     await self._parts.sender.expand(graph, decoded, again=redelivered)
                 case Command():
-                    await self._parts.commands.apply(decoded, thorough=redelivered)
+                    await self._parts.commands.apply(decoded, thorough=redelivered or decoded.again)
+        except NewerLayout as newer:
+            await pass_on(self._services, queue, message, newer)
         except ForeignMessage as foreign:
             await self._services.backend.queue.bury(queue, message, str(foreign))
             return None
@@ -274,6 +278,8 @@ class Leasing:
                 await self._services.backend.queue.extend(queue, [message.receipt], _NOT_MINE_SECONDS)
                 return None
             task = self._task(queue, redelivered=redelivered, look=redelivered or is_late(advance))
+            # A poll holds others beside this one: none waits here for its token.
+            task.paced, task.patient = advance.paced, False
             try:
                 await self._parts.advancer.advance(task, graph, position)
             except Suspended as suspended:

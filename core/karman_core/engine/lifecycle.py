@@ -6,9 +6,8 @@ a later delivery finds the change done: at least once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from karman_core.domain.decide import Ending
 from karman_core.domain.errors import ConditionFailed, NotFound
@@ -20,6 +19,7 @@ from karman_core.engine import keys
 from karman_core.engine.control import FINAL_VERSION, Controls, Flag
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.payloads import dumps
+from karman_core.engine.publishing import Publisher
 from karman_core.engine.run_items import (
     OPEN,
     Header,
@@ -32,9 +32,10 @@ from karman_core.engine.run_items import (
 )
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
+from karman_core.engine.slots import Slots
+from karman_core.engine.starts import StartLimits
 from karman_core.engine.store import RunStore
 from karman_core.engine.tagging import RunTags
-from karman_core.ports.events import Event
 from karman_core.ports.observer import RunBegan, RunEnded
 from karman_core.ports.table import (
     Absent,
@@ -43,6 +44,7 @@ from karman_core.ports.table import (
     AllOf,
     Condition,
     Equals,
+    Item,
     Key,
     LessThan,
     OneOf,
@@ -63,13 +65,23 @@ class Lifecycle:
     """Changes the status of runs."""
 
     def __init__(
-        self, services: Services, graphs: GraphStore, controls: Controls, sender: Sender, tags: RunTags
+        self,
+        services: Services,
+        graphs: GraphStore,
+        controls: Controls,
+        sender: Sender,
+        tags: RunTags,
+        starts: StartLimits,
+        slots: Slots,
     ) -> None:
         self._services = services
+        self._slots = slots
+        self._starts = starts
         self._tags = tags
         self._graphs = graphs
         self._controls = controls
         self._sender = sender
+        self._publisher = Publisher(services)
         self._noted: set[tuple[str, str, int]] = set()
 
     async def header(self, namespace: str, run_id: str) -> Header:
@@ -129,14 +141,65 @@ class Lifecycle:
         self._noted.add((run.namespace, run.graph, day))
 
     async def first(self, message: Advance) -> Position | None:
-        """Where a message stands, its run begun if it is the first one; None when it is to be dropped."""
+        """Where a message stands, its run begun if it is the first one; None when it is to be dropped, or waits."""
+        position = message.position
         if message.header is None:
-            return message.position
+            return await self._first_again(message)
         begun = await self.begin(header_from_json(message.header))
         if begun is None:
             return None
-        run = replace(begun.run, epoch=message.position.run.epoch)
-        return replace(message.position, run=run, trigger_inputs=begun.inputs or {})
+        graph = await self._graphs.compiled(begun.run.namespace, begun.run.graph, begun.run.version)
+        begun = await self._starts.admit(graph, message, begun)
+        if begun is None:
+            return None
+        await self._publisher.started(begun)
+        run = replace(begun.run, epoch=position.run.epoch)
+        position = replace(position, run=run, trigger_inputs=begun.inputs or {})
+        return position if begun.slot is None else await self._enter(position, begun)
+
+    async def _first_again(self, message: Advance) -> Position | None:
+        """The position of a message without header; at the first state of a run, only when the run may go on.
+
+        So it is where the message that had the header was lost, and the run was redriven.
+        """
+        position, run = message.position, message.position.run
+        first = 0 if run.reused is None else run.reused.before
+        if position.branch or position.turn or position.number != first:
+            return position
+        graph = await self._graphs.at(position)
+        if graph.rate_limit is not None:
+            with suppress(NotFound):
+                begun = await self.header(run.namespace, run.run_id)
+                if await self._starts.admit(graph, message, begun) is None:
+                    return None
+        return position if graph.concurrency is None else await self._enter(position, None)
+
+    async def _enter(self, position: Position, header: Header | None) -> Position | None:
+        """The position, once its run holds its slot; None when it waits for it, or was cut off."""
+        run = position.run
+        while True:
+            try:
+                header = header or await self.header(run.namespace, run.run_id)
+            except NotFound:
+                return position  # As any message of a run that is gone.
+            if header.slot is None:
+                return position
+            if header.status in FINAL_RUNS:
+                await self._end_again(run)
+                return None
+            entered = await self._slots.enter(header, header.slot, position)
+            if entered is not None:
+                return position if entered else None
+            header = None
+
+    async def _end_again(self, run: RunRef) -> None:
+        """See to all that follows from a final status; whoever gave it to the run may have come no further."""
+        item = await self._services.backend.table.get(keys.run(run.namespace, run.run_id))
+        if item is None or is_purged(item) or item["status"] not in FINAL_RUNS:
+            return  # Purged or retried meanwhile: its end was told before.
+        if item["status"] in {RunStatus.CANCELLED, RunStatus.TIMED_OUT}:
+            await self._controls.set_flag(run.namespace, run.run_id, Flag.STOPPED, FINAL_VERSION)
+        await self._tell_end(item, found=True)
 
     async def finish(self, run: RunRef, ending: Ending, totals: Totals) -> None:
         """All branches have ended."""
@@ -182,18 +245,19 @@ class Lifecycle:
         Args:
             control: the header's, when the pause was asked for. One that comes late changes nothing.
         """
-        version = await self._change(namespace, run_id, RunStatus.RUNNING, RunStatus.PAUSED, control)
-        if version is None:
+        changed = await self._change(namespace, run_id, RunStatus.RUNNING, RunStatus.PAUSED, control)
+        if changed is None:
             return False
-        await self._controls.set_flag(namespace, run_id, Flag.PAUSED, version)
+        await self._controls.set_flag(namespace, run_id, Flag.PAUSED, changed["control"])
+        await self._publisher.changed(changed)
         return True
 
     async def resume(self, namespace: str, run_id: str, control: int) -> bool:
         """Go on: flags first, then everything that was put aside is sent again. Returns whether the run goes on."""
-        version = await self._change(namespace, run_id, RunStatus.PAUSED, RunStatus.RUNNING, control)
-        if version is None:
+        changed = await self._change(namespace, run_id, RunStatus.PAUSED, RunStatus.RUNNING, control)
+        if changed is None:
             return False
-        await self._controls.set_flag(namespace, run_id, Flag.GO, version)
+        await self._controls.set_flag(namespace, run_id, Flag.GO, changed["control"])
         cursor = None
         while True:
             page = await self._services.backend.table.query(
@@ -208,6 +272,7 @@ class Lifecycle:
             )
             cursor = page.cursor
             if cursor is None:
+                await self._publisher.changed(changed)
                 return True
 
     async def park(self, position: Position) -> bool:
@@ -249,14 +314,18 @@ class Lifecycle:
             if lost.old is None or lost.old["status"] != status.value or is_purged(lost.old):
                 return False
             item, found = dict(lost.old), True
+        await self._tell_end(item, found=found)
+        return True
+
+    async def _tell_end(self, item: Item, *, found: bool) -> None:
         header = read_header(item)
         await self._tags.keep(header)
-        await self._publish(item)
+        await self._publisher.ended(item)
         self._services.observe(
             RunEnded(
-                namespace,
-                run_id,
-                status.value,
+                header.run.namespace,
+                header.run.run_id,
+                header.status.value,
                 header.run.graph,
                 header.starts_ms,
                 header.ended_ms or 0,
@@ -264,21 +333,25 @@ class Lifecycle:
                 found=found,
             )
         )
-        return True
+        await self._slots.release(header)
 
     async def _change(
         self, namespace: str, run_id: str, before: RunStatus, after: RunStatus, control: int
-    ) -> int | None:
-        """Change the status; the version of the header that this made, also when it was made before. Else None."""
-        actions: list[Action] = [Set("status", after.value), Set("control", control + 1)]
+    ) -> Item | None:
+        """Change the status; the header's item that this made, also when it was made before. Else None."""
+        actions: list[Action] = [
+            Set("status", after.value),
+            Set("control", control + 1),
+            Set("changed", self._services.clock.now_ms()),
+        ]
         asked = AllOf((Equals("status", before.value), Equals("control", control)))
         try:
-            await self._services.backend.table.update(keys.run(namespace, run_id), actions, asked)
+            return await self._services.backend.table.update(keys.run(namespace, run_id), actions, asked)
         except ConditionFailed as lost:
             old = lost.old
             if old is None or old["status"] != after.value or old["control"] != control + 1:
                 return None
-        return control + 1
+            return old
 
     async def reopen(self, namespace: str, run_id: str, epoch: int, only: str | None) -> bool:
         """Begin an epoch of a run that has FAILED. Returns whether the run is in that epoch and goes on.
@@ -290,6 +363,8 @@ class Lifecycle:
         item = await self._services.backend.table.get(keys.run(namespace, run_id))
         if item is None or is_purged(item):
             return False
+        if item["epoch"] < epoch and not await self._slots.claim(read_header(item), epoch):
+            return False  # Nobody was told that this would be done: who asked for it took a slot first.
         actions: list[Action] = [
             Set("status", RunStatus.RUNNING.value),
             Set("epoch", epoch),
@@ -299,6 +374,7 @@ class Lifecycle:
             Add("control", 1),
             Remove("only") if only is None else Set("only", only),
             Remove("ended"),
+            Remove("queued"),
             Remove("ttl"),
         ]
         failed = AllOf(
@@ -314,27 +390,5 @@ class Lifecycle:
         # A run that failed while it was paused has its flag still.
         flag = Flag.PAUSED if item["status"] == RunStatus.PAUSED else Flag.GO
         await self._controls.set_flag(namespace, run_id, flag, item["control"])
+        await self._publisher.retried(item)
         return True
-
-    async def _publish(self, item: Mapping[str, Any]) -> None:
-        header = read_header(item)
-        run, status = header.run, header.status
-        if status not in FINAL_RUNS:
-            return
-        event = Event(
-            id=f"{run.run_id}-{run.epoch}-{status.value}",
-            kind=f"run.{status.value.lower()}",
-            namespace=run.namespace,
-            at_ms=header.ended_ms or 0,
-            detail={
-                "run_id": run.run_id,
-                "graph": run.graph,
-                "version": run.version,
-                "status": status.value,
-                "created_ms": header.created_ms,
-                "ended_ms": header.ended_ms,
-                "totals": header.totals._asdict(),
-                "tags": dict(header.tags or {}),
-            },
-        )
-        await self._services.backend.events.publish([event])

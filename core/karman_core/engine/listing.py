@@ -13,16 +13,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from karman_core.domain.errors import InvalidRequest
+from karman_core.domain.errors import InvalidRequest, NewerLayout
+from karman_core.domain.layouts import layout_of
 from karman_core.domain.tags import cut
-from karman_core.domain.transitions import FINAL_RUNS, RunStatus
+from karman_core.domain.transitions import FINAL_RUNS, OPEN_RUNS, RunStatus
 from karman_core.engine import keys
 from karman_core.engine.cursors import NO_CURSOR, checked_limit, read_cursor, write_cursor
 from karman_core.engine.paging import every
 from karman_core.engine.run_items import Header, is_purged, read_header
 from karman_core.engine.services import Services
 from karman_core.engine.views import RunsPage, RunView, TotalsView
-from karman_core.ports.table import BY_GRAPH, BY_TIME, Index, Item, Query
+from karman_core.ports.table import BY_GRAPH, BY_TIME, Index, Item, Key, Query
 
 MAX_LOOKED_AT = 5_000
 """Runs that one page looks through: where a filter lets few pass, a page comes early, with a cursor."""
@@ -30,10 +31,14 @@ MAX_LOOKED_AT = 5_000
 _MAX_DAYS = 400
 _FILTERED_CHUNK = 100
 _BEFORE = "before"
+_RESERVED_START = "its start, which the graph's rate limit reserved for it"
 _ORDER = re.compile(r"[0-9]{15}#[a-z0-9]{1,64}")
 
 Entry: TypeAlias = tuple[str, Header | None]
-"""The key of a run among others, and its header; None for what a tag was noted for and never became so."""
+"""The key of a run among others, and its header.
+
+None for what a tag was noted for and never became so, and for a run that only a later release can read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +155,26 @@ class RunLister:
 
     async def _read(self, namespace: str, index: Index | None, items: Sequence[Item]) -> list[Entry]:
         if index is not None:
-            return [(item[index.sk], read_header(item)) for item in items]
+            return [(item[index.sk], self._header(item)) for item in items]
         named = [keys.run(namespace, item["sk"].partition("#")[2]) for item in items]
-        headers = await self._services.backend.table.batch_get(dict.fromkeys(named), consistent=False)
+        headers = await self._named(list(dict.fromkeys(named)))
         return [
             (item["sk"], _begun_so(item, headers.get(key))) for item, key in zip(items, named, strict=True)
         ]
+
+    async def _named(self, named: Sequence[Key]) -> dict[Key, Item]:
+        """The headers of these keys; one of a later release keeps no other from being listed."""
+        try:
+            return await self._services.backend.table.batch_get(named, consistent=False)
+        except NewerLayout:
+            if len(named) == 1:
+                return {}
+        half = len(named) // 2
+        return {**await self._named(named[:half]), **await self._named(named[half:])}
+
+    def _header(self, item: Item) -> Header | None:
+        """None for that of a later release."""
+        return read_header(item) if layout_of(item) <= self._services.layout else None
 
     def _span(self, wanted: RunFilter, cursor: str | None) -> _Span:
         now = self._services.clock.now_ms()
@@ -170,7 +189,8 @@ class RunLister:
 def run_view(header: Header, now_ms: int) -> RunView:
     """A run as its header has it at a time."""
     run, status = header.run, header.status
-    if status is RunStatus.RUNNING and now_ms < header.starts_ms:
+    queued = header.queued and status in OPEN_RUNS
+    if status is RunStatus.RUNNING and (queued or now_ms < header.starts_ms):
         status = RunStatus.QUEUED
     elif status is RunStatus.RUNNING and header.waiting:
         status = RunStatus.WAITING
@@ -189,8 +209,16 @@ def run_view(header: Header, now_ms: int) -> RunView:
         totals=TotalsView(**header.totals._asdict()),
         tags=header.tags or {},
         idempotency_key=header.key,
+        queued_for=_queued_for(header, status),
         rerun_of=None if run.reused is None else run.reused.sources[-1].run_id,
     )
+
+
+def _queued_for(header: Header, status: RunStatus) -> str | None:
+    """What a run waits for that a limit keeps from going on."""
+    if header.queued and header.slot is not None and header.status in OPEN_RUNS:
+        return header.slot.told(header.slot.limit)
+    return _RESERVED_START if header.placed and status is RunStatus.QUEUED else None
 
 
 def _begun_so(entry: Item, item: Item | None) -> Header | None:

@@ -7,8 +7,8 @@ then applied at once, so that it shows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, assert_never
@@ -17,11 +17,10 @@ from karman_core.domain.definition import JSON
 from karman_core.domain.errors import Conflict, KarmanError, NotFound
 from karman_core.domain.messages import Command, CommandKind
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus
-from karman_core.engine.cursors import checked_limit
+from karman_core.engine.cursors import checked_limit, read_place, write_place
 from karman_core.engine.lifecycle import RunPurged
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.parts import Parts
-from karman_core.engine.reading import read_place, write_place
 from karman_core.engine.reusing import place_of
 from karman_core.engine.run_items import Header
 from karman_core.engine.skipping import Wanted
@@ -107,6 +106,7 @@ class Operations:
         Raises:
             NotFound: no such run.
             Conflict: it has not FAILED, or a unite above a failed state has committed with the failure.
+            QuotaExceeded: its graph or its namespace limits how many runs go on, and no slot is free.
         """
         await self._retry(namespace, run_id)
         return await self._view(namespace, run_id)
@@ -119,6 +119,7 @@ class Operations:
         Raises:
             NotFound: no such run or state.
             Conflict: the run or the state has not failed, or a unite above the state has committed with the failure.
+            QuotaExceeded: as of `retry`.
         """
         place = place_of(run_id, state_id)
         header = await self._failed(namespace, run_id)
@@ -148,7 +149,8 @@ class Operations:
 
         Raises:
             NotFound: no such run, or it has not come to such a state.
-            Conflict: the state has an outcome, or the run has ended other than FAILED.
+            Conflict: the state has an outcome, the run has ended other than FAILED, or waits for its slot.
+            QuotaExceeded: as of `retry`.
             InvalidInput, PayloadTooLarge: the outputs do not fit the node's schema, or the next node is none of its.
         """
         place = place_of(run_id, state_id)
@@ -156,9 +158,10 @@ class Operations:
         wanted = Wanted(state_id, None if outputs is None else tuple(outputs), chosen, by)
         command = await self.parts.skipper.command(header, place, wanted)
         if command is not None:
-            await self.parts.sender.command(header.home, command)
-            if not await self.parts.skipper.apply(command, follow=False):
-                raise Conflict(f"State '{state_id}' has got an outcome otherwise.")
+            async with self._with_slot(header):
+                await self.parts.sender.command(header.home, command)
+                if not await self.parts.skipper.apply(command, follow=False):
+                    raise Conflict(f"State '{state_id}' has got an outcome otherwise.")
         return await self.parts.reader.get_state(namespace, run_id, state_id)
 
     async def redrive(
@@ -321,10 +324,28 @@ class Operations:
     async def _reopen(self, header: Header, kind: CommandKind, state: str | None) -> None:
         run, epoch = header.run, header.run.epoch + 1
         arguments: dict[str, JSON] = {"epoch": epoch} if state is None else {"epoch": epoch, "state": state}
-        await self._order(header, Command(kind, run.namespace, run.run_id, arguments))
-        after = await self.parts.lifecycle.header(run.namespace, run.run_id)
-        if (after.run.epoch, after.only) != (epoch, state):
-            raise Conflict(f"Run '{run.run_id}' is being retried otherwise already.")
+        async with self._with_slot(header):
+            await self._order(header, Command(kind, run.namespace, run.run_id, arguments))
+            after = await self.parts.lifecycle.header(run.namespace, run.run_id)
+            if (after.run.epoch, after.only) != (epoch, state):
+                raise Conflict(f"Run '{run.run_id}' is being retried otherwise already.")
+
+    @asynccontextmanager
+    async def _with_slot(self, header: Header) -> AsyncIterator[None]:
+        """Change a run that has its slot, if it needs one; one that has ended takes it again.
+
+        Raises:
+            QuotaExceeded: none is free.
+            Conflict: the run waits for its slot.
+        """
+        slots = self.parts.slots
+        if header.status is RunStatus.FAILED:
+            async with slots.again(header):
+                yield
+            return
+        if not await slots.has(header):
+            raise Conflict(f"Run '{header.run.run_id}' waits for its slot; it has not begun.")
+        yield
 
     async def _order(self, header: Header, command: Command) -> None:
         await self.parts.sender.command(header.home, command)

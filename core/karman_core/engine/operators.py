@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from karman_core.domain.definition import JSON, CronTrigger, GraphDefinition
-from karman_core.domain.errors import Conflict
+from karman_core.domain.errors import Conflict, InvalidRequest
+from karman_core.domain.quotas import NamespaceQuotas
+from karman_core.domain.webhooks import parse_url
 from karman_core.engine.access import AccessKeys, IssuedKey, Scope
 from karman_core.engine.auditing import AuditLog
 from karman_core.engine.listing import RunFilter
 from karman_core.engine.operations import Action
 from karman_core.engine.reconciling import Difference
 from karman_core.engine.views import BulkView, GraphView, PurgeView, RedriveView, RunView, Started, StateView
+from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook, WebhookView
+from karman_core.engine.webhooks import Changes, Webhooks
 from karman_core.ports.timers import Schedule
 
 if TYPE_CHECKING:
@@ -194,6 +198,13 @@ class Operator:
             recording.note(new_run=started.run_id)
             return started
 
+    # --- quotas -------------------------------------------------------------------------------------------------------
+
+    async def set_quotas(self, namespace: str, quotas: NamespaceQuotas) -> NamespaceQuotas:
+        """See Quotas.set."""
+        async with self._audit.recorded(namespace, self.by, "set_quotas", **quotas.as_json()):
+            return await self.engine.quotas.set(namespace, quotas)
+
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     async def issue_key(
@@ -222,7 +233,78 @@ class Operator:
         async with self._audit.recorded(namespace, self.by, "revoke_key", target=key_id):
             await keys.revoke(namespace, key_id)
 
+    # --- webhooks -----------------------------------------------------------------------------------------------------
+    # Of a URL the host alone is recorded: what follows it is often a secret.
+
+    async def create_webhook(
+        self,
+        webhooks: Webhooks,
+        namespace: str,
+        url: str,
+        *,
+        events: Sequence[str],
+        graphs: Sequence[str] = (),
+        enabled: bool = True,
+    ) -> IssuedWebhook:
+        """See Webhooks.create."""
+        details: dict[str, JSON] = {"events": list[JSON](events), "host": _host(url)}
+        async with self._audit.recorded(namespace, self.by, "create_webhook", **details) as recording:
+            issued = await webhooks.create(namespace, url, events=events, graphs=graphs, enabled=enabled)
+            recording.note(webhook=issued.id)
+            return issued
+
+    async def update_webhook(
+        self, webhooks: Webhooks, namespace: str, webhook_id: str, changes: Changes
+    ) -> WebhookView:
+        """See Webhooks.update."""
+        told: dict[str, JSON] = {
+            "host": None if changes.url is None else _host(changes.url),
+            "events": None if changes.events is None else list[JSON](changes.events),
+            "graphs": None if changes.graphs is None else list[JSON](changes.graphs),
+            "enabled": changes.enabled,
+        }
+        details = {name: value for name, value in told.items() if value is not None}
+        async with self._webhook(namespace, "update_webhook", webhook_id, **details):
+            return await webhooks.update(namespace, webhook_id, changes)
+
+    async def delete_webhook(self, webhooks: Webhooks, namespace: str, webhook_id: str) -> None:
+        """See Webhooks.delete."""
+        async with self._webhook(namespace, "delete_webhook", webhook_id):
+            await webhooks.delete(namespace, webhook_id)
+
+    async def rotate_webhook(
+        self, webhooks: Webhooks, namespace: str, webhook_id: str, *, overlap_seconds: int
+    ) -> IssuedWebhook:
+        """See Webhooks.rotate."""
+        async with self._webhook(namespace, "rotate_webhook", webhook_id, overlap_seconds=overlap_seconds):
+            return await webhooks.rotate(namespace, webhook_id, overlap_seconds=overlap_seconds)
+
+    async def test_webhook(self, webhooks: Webhooks, namespace: str, webhook_id: str) -> DeliveryView:
+        """See Webhooks.test."""
+        async with self._webhook(namespace, "test_webhook", webhook_id):
+            return await webhooks.test(namespace, webhook_id)
+
+    async def redeliver(
+        self, webhooks: Webhooks, namespace: str, webhook_id: str, delivery_id: str
+    ) -> DeliveryView:
+        """See Webhooks.redeliver."""
+        async with self._webhook(namespace, "redeliver", webhook_id, delivery=delivery_id):
+            return await webhooks.redeliver(namespace, webhook_id, delivery_id)
+
+    def _webhook(
+        self, namespace: str, action: str, webhook_id: str, **details: JSON
+    ) -> AbstractAsyncContextManager[Recording]:
+        return self._audit.recorded(namespace, self.by, action, target=webhook_id, **details)
+
     def _run(
         self, namespace: str, action: str, run_id: str, *, target: str | None = None, **details: JSON
     ) -> AbstractAsyncContextManager[Recording]:
         return self._audit.recorded(namespace, self.by, action, run_id=run_id, target=target, **details)
+
+
+def _host(url: str) -> str | None:
+    """Of a webhook's URL, if it is one."""
+    try:
+        return parse_url(url).host
+    except InvalidRequest:
+        return None

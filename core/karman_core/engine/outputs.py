@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from karman_core.domain.branches import Branch, state_id
 from karman_core.domain.decide import Decision, Fork, GoOn, UniteAtOnce, decide
 from karman_core.domain.definition import JSON
-from karman_core.domain.errors import NotFound
+from karman_core.domain.errors import BackendError, NotFound
 from karman_core.domain.graph import Graph
 from karman_core.domain.messages import GroupRef, RunRef
 from karman_core.domain.records import Record
@@ -63,7 +64,8 @@ class OutputStore:
         found: list[Mapping[str, JSON]] = []
         begin = first // record.chunk
         for number in range(begin, -(-last // record.chunk)):
-            found += _read_chunk(await self._services.backend.blobs.get(f"{record.blobs}/{number}"))
+            name = f"{record.blobs}/{number}"
+            found += _read_chunk(name, await self._services.backend.blobs.get(name))
         return found[first - begin * record.chunk : last - begin * record.chunk]
 
     async def records(self, run: RunRef, places: Iterable[Place]) -> dict[Place, Record]:
@@ -143,7 +145,10 @@ def _leads(graph: Graph, decision: Decision, wanted: frozenset[str]) -> bool:
             return True
 
 
-def _read_chunk(data: bytes) -> list[Mapping[str, JSON]]:
-    # Compressed chunks begin with zlib's 0x78; JSON lists with a bracket.
-    chunk: list[Mapping[str, JSON]] = unpack(data if data[:1] == b"\x78" else data.decode())
+def _read_chunk(name: str, data: bytes) -> list[Mapping[str, JSON]]:
+    try:
+        # Compressed chunks begin with zlib's 0x78; JSON lists with a bracket.
+        chunk: list[Mapping[str, JSON]] = unpack(data if data[:1] == b"\x78" else data.decode())
+    except (ValueError, zlib.error) as error:
+        raise BackendError(f"the payload {name!r} is damaged; put it back from a backup") from error
     return chunk

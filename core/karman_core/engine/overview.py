@@ -20,11 +20,12 @@ from karman_core.engine.namespaces import Namespaces
 from karman_core.engine.parts import Parts
 from karman_core.engine.payloads import dumps
 from karman_core.engine.reading import Reader
-from karman_core.engine.registry import NodeRegistry
+from karman_core.engine.registry import NodeRegistry, queue_name
 from karman_core.engine.run_items import Header
 from karman_core.engine.services import Services
 from karman_core.engine.summaries import FailureCount, NamespaceView, RunProgress, Statistics
 from karman_core.engine.views import TotalsView
+from karman_core.ports.queue import Depth
 
 MOST_RUNS = 10_000
 """That statistics look through."""
@@ -56,7 +57,9 @@ class Overview:
         registry: NodeRegistry,
         failures: Failures,
         namespaces: Namespaces,
+        services: Services,
     ) -> None:
+        self._services = services
         self._lister = lister
         self._reader = reader
         self._groups = groups
@@ -76,6 +79,7 @@ class Overview:
             registry=parts.registry,
             failures=Failures(services, parts.base.walker),
             namespaces=namespaces,
+            services=services,
         )
 
     # --- runs ---------------------------------------------------------------------------------------------------------
@@ -161,6 +165,17 @@ class Overview:
         nodes = await self._registry.list(namespace)
         graphs = await self._graphs.names(namespace)
         return NamespaceView(namespace, created, len(nodes), len(graphs))
+
+    async def backlog(self, namespace: str) -> dict[str, Depth | None]:
+        """How much waits in the task queues of a namespace's runtimes, by queue; None where there is no queue yet."""
+        nodes = await self._registry.list(namespace)
+        found: dict[str, Depth | None] = {}
+        for queue in sorted({queue_name(namespace, node.runtime) for node in nodes}):
+            try:
+                found[queue] = await self._services.backend.queue.depth(queue)
+            except NotFound:
+                found[queue] = None
+        return found
 
     async def create_namespace(self, namespace: str) -> NamespaceView:
         """Make a namespace, unless it is there."""

@@ -19,8 +19,10 @@ from karman_core.engine.joining import Joiner
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.listing import RunLister
 from karman_core.engine.outputs import OutputStore
+from karman_core.engine.pacing import Pacer
 from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.purging import Purger
+from karman_core.engine.quotas import Quotas
 from karman_core.engine.reading import Reader
 from karman_core.engine.receiving import Receiver
 from karman_core.engine.registry import NodeRegistry
@@ -31,6 +33,9 @@ from karman_core.engine.secrets import SecretReader
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.skipping import Skipper
+from karman_core.engine.slot_pools import SlotPools
+from karman_core.engine.slots import Slots
+from karman_core.engine.starts import StartLimits
 from karman_core.engine.sweeping import Sweeper
 from karman_core.engine.tagging import RunTags
 from karman_core.engine.triggering import Triggers
@@ -43,6 +48,8 @@ class Parts:
     """The parts that the engine's use cases call."""
 
     base: _Base
+    quotas: Quotas
+    slots: Slots
     registry: NodeRegistry
     graphs: GraphStore
     controls: Controls
@@ -76,14 +83,15 @@ class Parts:
             sender=base.sender,
         )
         skipper = _skipper(services, base, reopener)
-        purger = Purger(services, base.graphs, base.controls, base.sender)
+        purger = Purger(services, base.graphs, base.controls, base.sender, base.slots)
         commands = Commands(base.lifecycle, base.waits, reopener, skipper, purger)
-        runner = _runner(services, base)
+        runner, triggers = _runner(services, base), _triggers(services, base)
         advancer = _advancer(services, base, runner)
-        triggers = Triggers(services, base.graphs, base.registry, base.lifecycle, base.sender)
         receiver = Receiver(services, base.graphs, base.lifecycle, advancer, base.sender, commands)
         return cls(
             base=base,
+            quotas=base.quotas,
+            slots=base.slots,
             registry=base.registry,
             graphs=base.graphs,
             controls=base.controls,
@@ -110,6 +118,10 @@ class Parts:
 class _Base:
     """What several parts share."""
 
+    quotas: Quotas
+    starts: StartLimits
+    slots: Slots
+    pacer: Pacer
     registry: NodeRegistry
     graphs: GraphStore
     controls: Controls
@@ -126,17 +138,38 @@ class _Base:
         controls, outputs = Controls(services), OutputStore(services)
         sender, walker = Sender(services, registry, outputs), Walker(services, outputs)
         results = Results(services, outputs, walker)
+        quotas, starts = Quotas(services), StartLimits(services, sender)
+        slots = Slots(services, graphs, sender, quotas, SlotPools(services))
         return cls(
+            quotas=quotas,
+            starts=starts,
+            pacer=Pacer(services, quotas),
             registry=registry,
             graphs=graphs,
             controls=controls,
             outputs=outputs,
             sender=sender,
-            lifecycle=Lifecycle(services, graphs, controls, sender, RunTags(services, results)),
+            lifecycle=Lifecycle(
+                services, graphs, controls, sender, RunTags(services, results), starts, slots
+            ),
+            slots=slots,
             walker=walker,
             waits=Waits(services, graphs, controls, sender),
             results=results,
         )
+
+
+def _triggers(services: Services, base: _Base) -> Triggers:
+    return Triggers(
+        services,
+        base.graphs,
+        base.registry,
+        base.lifecycle,
+        base.sender,
+        base.starts,
+        base.quotas,
+        base.slots,
+    )
 
 
 def _runner(services: Services, base: _Base) -> Runner:
@@ -145,7 +178,7 @@ def _runner(services: Services, base: _Base) -> Runner:
         registry=base.registry,
         inputs=InputResolver(services, base.outputs),
         secrets=SecretReader(services),
-        committer=Committer(services, base.outputs),
+        committer=Committer(services, base.outputs, base.quotas),
         controls=base.controls,
         sender=base.sender,
     )
@@ -160,6 +193,7 @@ def _advancer(services: Services, base: _Base, runner: Runner) -> Advancer:
         sender=base.sender,
         lifecycle=base.lifecycle,
         controls=base.controls,
+        pacer=base.pacer,
     )
 
 
@@ -195,9 +229,10 @@ def _skipper(services: Services, base: _Base, reopener: Reopener) -> Skipper:
         lifecycle=base.lifecycle,
         walker=base.walker,
         reopener=reopener,
-        committer=Committer(services, base.outputs),
+        committer=Committer(services, base.outputs, base.quotas),
         waits=base.waits,
         sender=base.sender,
+        quotas=base.quotas,
     )
 
 
@@ -212,4 +247,5 @@ def _sweeper(services: Services, base: _Base, failures: Failures, purger: Purger
         prolonger=Prolonger(services, base.graphs, base.walker),
         purger=purger,
         sender=base.sender,
+        slots=base.slots,
     )

@@ -37,6 +37,7 @@ from karman_core.engine.run_items import (
 )
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
+from karman_core.engine.slots import Slots
 from karman_core.engine.state_items import read_record
 from karman_core.engine.walking import goes_on
 from karman_core.ports.table import Absent, AllOf, Equals, Item, Key, OneOf, Present, Query, Set
@@ -62,6 +63,7 @@ class Purger:
     graphs: GraphStore
     controls: Controls
     sender: Sender
+    slots: Slots
 
     async def command(self, header: Header) -> Command:
         """The command that purges a run. Raises Conflict when the run goes on, or another one reuses it."""
@@ -219,6 +221,7 @@ class Purger:
 
     async def _rest(self, header: Header) -> None:
         run, table = header.run, self.services.backend.table
+        await self.slots.release(header)
         partitions = [keys.store(run.namespace, run.run_id), keys.park(run.namespace, run.run_id)]
         partitions += [keys.signals_shard(run.namespace, run.run_id, n) for n in range(keys.SIGNAL_SHARDS)]
         for partition in [*partitions, keys.reusers(run.namespace, run.run_id)]:
@@ -231,6 +234,8 @@ class Purger:
         await self._delete(
             [*named, *(Key(keys.reusers(run.namespace, each.run_id), run.run_id) for each in sources)]
         )
+        if header.timed:
+            await self.sender.forget(Command(CommandKind.DEADLINE, run.namespace, run.run_id))
         await self.services.backend.blobs.delete_prefix(f"{run.namespace}/{run.run_id}/")
 
     async def _delete(self, named: list[Key]) -> None:

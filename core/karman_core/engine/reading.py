@@ -13,12 +13,12 @@ from karman_core.domain.graph import Graph
 from karman_core.domain.messages import Position
 from karman_core.domain.records import Record
 from karman_core.domain.transitions import FINAL_RUNS, RunStatus, StateStatus, shown_status
-from karman_core.engine.cursors import NO_CURSOR, checked_limit, read_cursor, write_cursor
+from karman_core.engine.cursors import checked_limit, read_place, write_place
 from karman_core.engine.failures import Failures
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.listing import run_view
-from karman_core.engine.outputs import OutputStore, Place
+from karman_core.engine.outputs import OutputStore
 from karman_core.engine.results import Results
 from karman_core.engine.reusing import key_of, place_of
 from karman_core.engine.run_items import Header
@@ -175,24 +175,6 @@ def _attempts(record: Record) -> tuple[AttemptView, ...]:
     if record.status in {StateStatus.SUCCEEDED, StateStatus.PRUNED}:
         return (*failed, AttemptView(len(failed) + 1, record.started_ms, record.ended_ms))
     return failed
-
-
-def write_place(place: Place) -> str:
-    """The cursor of a place in the walk."""
-    return write_cursor(branch_text(place[0]), place[1])
-
-
-def read_place(cursor: str | None) -> Place | None:
-    """The reverse. Raises InvalidRequest."""
-    if cursor is None:
-        return None
-    path, number = read_cursor(cursor)
-    try:
-        if isinstance(path, str) and isinstance(number, int):
-            return parse_branch(path), number
-    except ValueError:
-        pass
-    raise InvalidRequest(NO_CURSOR)
 
 
 def _read_branch(text: str) -> Branch:

@@ -1,16 +1,19 @@
-"""What a worker does with a message: by its kind, and buried if it is foreign."""
+"""What a worker does with a message: by its kind; buried if it is foreign, passed on if a later release's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from karman_core.domain.errors import NewerLayout, NotFound
 from karman_core.domain.message_bodies import decode
-from karman_core.domain.messages import Advance, Command, ForeignMessage, Range
+from karman_core.domain.messages import Advance, Command, ForeignMessage, Message, Range
 from karman_core.engine.advancing import Advancer
 from karman_core.engine.commands import Commands
+from karman_core.engine.commits import RecordGone
 from karman_core.engine.graphs import GraphStore
-from karman_core.engine.lifecycle import Lifecycle
+from karman_core.engine.lifecycle import Lifecycle, RunPurged
+from karman_core.engine.passing_on import pass_on
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
 from karman_core.engine.task import Task
@@ -33,8 +36,9 @@ class Receiver:
     ) -> None:
         """Work on a message; afterwards it may be deleted."""
         redelivered = message.receive_count > 1
+        decoded: Message | None = None
         try:
-            decoded = decode(message.body)
+            decoded = decode(message.body, self.services.layout)
             match decoded:
                 case Advance():
                     task = Task(
@@ -45,20 +49,45 @@ class Receiver:
                         begun_ms=self.services.clock.now_ms(),
                         stopping=stopping,
                         until_ms=until_ms,
+                        paced=decoded.paced,
                     )
                     await self.advance(task, decoded)
                 case Range(parent):
                     await self.sender.expand(await self.graphs.at(parent), decoded, again=redelivered)
                 case Command():
-                    await self.commands.apply(decoded, thorough=redelivered)
+                    await self.commands.apply(decoded, thorough=redelivered or decoded.again)
+        except (RecordGone, NotFound):
+            if not await self._is_purged(decoded):
+                raise  # else what it was about was deleted while it was worked on
+        except NewerLayout as newer:
+            await pass_on(self.services, queue, message, newer)
         except ForeignMessage as foreign:
             await self.services.backend.queue.bury(queue, message, str(foreign))
+
+    async def _is_purged(self, message: Message | None) -> bool:
+        if message is None:
+            return False
+        try:
+            await self.lifecycle.header(*run_of(message))
+        except RunPurged:
+            return True
+        except NotFound:
+            pass
+        return False
 
     async def advance(self, task: Task, message: Advance) -> None:
         """Go on with a branch, its run begun if this is the first message."""
         position = await self.lifecycle.first(message)
         if position is not None:
             await self.advancer.advance(task, await self.graphs.at(position), position)
+
+
+def run_of(message: Message) -> tuple[str, str]:
+    """Namespace and id of the run that a message is about."""
+    if isinstance(message, Command):
+        return message.namespace, message.run_id
+    run = (message.parent if isinstance(message, Range) else message.position).run
+    return run.namespace, run.run_id
 
 
 def is_late(message: Advance) -> bool:

@@ -49,6 +49,19 @@ class Difference:
     found: Schedule | None
 
 
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What was compared.
+
+    Attributes:
+        differences: by graph and trigger.
+        mended: they are no more.
+    """
+
+    differences: tuple[Difference, ...]
+    mended: bool
+
+
 def wanted_schedules(namespace: str, view: GraphView) -> dict[str, Schedule]:
     """What a version of a graph wants, by trigger; nothing, if it cannot be triggered."""
     wanted = {}

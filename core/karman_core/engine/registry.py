@@ -28,7 +28,8 @@ class NodeRegistry:
         """Make or replace nodes; the last registration of a name wins.
 
         Raises:
-            InvalidInput: a schema that is none, or too large to be checked against; nothing is registered.
+            InvalidInput: a schema that is none, or too large to be checked against.
+            InvalidRequest: the runtime has no task queue, and cannot be given one. Nothing is registered either way.
         """
         problems = [problem for node in nodes for problem in _schema_problems(node)]
         if problems:
@@ -38,10 +39,10 @@ class NodeRegistry:
             key = keys.node(namespace, node.name)
             items.append({"pk": key.pk, "sk": key.sk, "node": pack(node.model_dump(mode="json"))})
             self._known.pop(key, None)
-        table = self._services.backend.table
-        await table.batch_write(items)
+        # Queues first: work of a node that is known is sent to one.
         for queue in sorted({queue_name(namespace, node.runtime) for node in nodes}):
             await self._services.backend.queue.create(queue)
+        await self._services.backend.table.batch_write(items)
 
     async def list(self, namespace: str) -> list[RegisteredNode]:
         """Every node of a namespace, by name."""

@@ -31,6 +31,7 @@ from karman_core.engine.services import Services
 from karman_core.engine.state_items import read_record, reopening
 from karman_core.ports.table import Absent, AllOf, Equals, Key, OneOf
 
+_SKIPPED = " skipped"
 _REOPENED = (StateStatus.FAILED.value, StateStatus.CANCELLED.value)
 
 
@@ -199,4 +200,9 @@ class Reopener:
 
 def for_skip(state: str) -> str:
     """What an epoch is opened for in which a state is skipped, as the header says it."""
-    return f"{state} skipped"
+    return f"{state}{_SKIPPED}"
+
+
+def is_for_skip(only: str) -> bool:
+    """Whether an epoch was opened for a skip, as the header says it."""
+    return only.endswith(_SKIPPED)

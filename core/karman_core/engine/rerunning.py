@@ -131,6 +131,7 @@ class Reruns:
             tags=tags,
             key=key,
             timed=old.timed,
+            slot=graph.slot(given),
         )
 
     async def _check_inputs(self, old: Header, graph: Graph, inputs: Mapping[str, JSON]) -> None:

@@ -8,10 +8,12 @@ headers only.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from karman_core.domain.concurrency import Slot, slot_from_json
 from karman_core.domain.definition import JSON
 from karman_core.domain.message_bodies import decode_reused, encode_reused
 from karman_core.domain.messages import ForeignMessage, RunRef
@@ -37,6 +39,9 @@ class Header:
         limit_ms: how long the run may take, from its start or its last retry.
         only: the state that the epoch was opened for; None for all that had failed.
         purging: it is being deleted.
+        slot: what it needs to begin, where its graph limits how many runs go on; it is held until the run has ended.
+        counted: it holds one of the slots of its namespace, which had a quota when the run was triggered.
+        queued: it waits for its slot, or did so until it ended.
     """
 
     run: RunRef
@@ -58,6 +63,10 @@ class Header:
     limit_ms: int = 0
     only: str | None = None
     purging: bool = False
+    slot: Slot | None = None
+    counted: bool = False
+    queued: bool = False
+    placed: bool = False
     totals: Totals = Totals()  # noqa: RUF009  a NamedTuple is immutable
 
 
@@ -81,6 +90,9 @@ def sorted_json(value: JSON) -> JSON:
 def header_json(header: Header) -> dict[str, JSON]:
     """The header as it rides on the first message."""
     run = header.run
+    slots = {} if header.slot is None else {"slot": header.slot.as_json()}
+    counted = {"counted": 1} if header.counted else {}
+    placed = {"placed": 1} if header.placed else {}
     return {
         "run": [run.namespace, run.run_id, run.graph, run.version, run.epoch, run.deadline_ms],
         "created": header.created_ms,
@@ -95,6 +107,9 @@ def header_json(header: Header) -> dict[str, JSON]:
         "timed": header.timed,
         "trace": run.trace,
         "reused": None if run.reused is None else encode_reused(run.reused),
+        **slots,
+        **counted,
+        **placed,
     }
 
 
@@ -120,6 +135,9 @@ def _header(data: Mapping[str, Any]) -> Header:
         key=data["key"],
         trigger=data["trigger"],
         timed=data["timed"],
+        placed="placed" in data,
+        slot=slot_from_json(data["slot"]) if "slot" in data else None,
+        counted="counted" in data,
     )
 
 
@@ -153,15 +171,23 @@ def new_header(header: Header) -> dict[str, Any]:
         "unfinished_pk": keys.unfinished(run.run_id),
         "unfinished_sk": order,
     }
-    optional = {
+    item.update({name: value for name, value in _optional(header).items() if value is not None})
+    return item
+
+
+def _optional(header: Header) -> dict[str, Any]:
+    """Attributes that not every run has; None for those that this one has not."""
+    run = header.run
+    return {
         "key": header.key,
         "trigger": header.trigger,
         "trace": run.trace,
         "reused": None if run.reused is None else dumps(encode_reused(run.reused)),
         "tags": dumps(header.tags) if header.tags else None,
+        "placed": 1 if header.placed else None,
+        "slot": None if header.slot is None else dumps(header.slot.as_json()),
+        "counted": 1 if header.counted else None,
     }
-    item.update({name: value for name, value in optional.items() if value is not None})
-    return item
 
 
 def read_header(item: Item) -> Header:
@@ -194,6 +220,10 @@ def read_header(item: Item) -> Header:
         limit_ms=item.get("limit", 0),
         only=item.get("only"),
         purging="purging" in item,
+        placed="placed" in item,
+        slot=slot_from_json(json.loads(item["slot"])) if "slot" in item else None,
+        counted="counted" in item,
+        queued="queued" in item,
         totals=Totals(*(item.get(f"n{place}", 0) for place in range(len(Totals._fields)))),
     )
 

@@ -56,9 +56,15 @@ class Sender:
         return queue_name(owner, node.runtime)
 
     async def send_positions(
-        self, graph: Graph, positions: Iterable[Position], *, again: bool, at_ms: int | None = None
+        self,
+        graph: Graph,
+        positions: Iterable[Position],
+        *,
+        again: bool,
+        at_ms: int | None = None,
+        paced: float | None = None,
     ) -> None:
-        """Send messages that go on at positions, not before `at_ms`."""
+        """Send messages that go on at positions, not before `at_ms`; `paced`: see Advance."""
         by_queue: dict[str, list[Position]] = {}
         queues: dict[str, str] = {}
         for position in positions:
@@ -68,7 +74,8 @@ class Sender:
                 queues[position.identifier] = queue
             by_queue.setdefault(queue, []).append(self.light(position))
         for queue, some in by_queue.items():
-            await self.send(queue, [Advance(position, again=again) for position in some], at_ms=at_ms)
+            messages = [Advance(position, again=again, paced=paced) for position in some]
+            await self.send(queue, messages, at_ms=at_ms)
 
     async def send(self, queue: str, messages: Sequence[Message], *, at_ms: int | None = None) -> None:
         """Send messages to a queue, not before `at_ms` (epoch ms)."""
@@ -77,8 +84,7 @@ class Sender:
         if delay > MAX_DELAY_SECONDS:
             for message in messages:
                 body = encode(message)
-                name = hashlib.sha256(body.encode()).hexdigest()[:40]
-                await self._services.backend.timers.set(Timer(name, at_ms or 0, queue, body))
+                await self._services.backend.timers.set(Timer(_timer_name(body), at_ms or 0, queue, body))
             return
         outgoing = [Outgoing(encode(message), delay, _run_of(message)) for message in messages]
         await self._services.backend.queue.send(queue, outgoing)
@@ -118,6 +124,10 @@ class Sender:
         """Send a command of a run."""
         await self.send(queue, [command], at_ms=at_ms)
 
+    async def forget(self, message: Message) -> None:
+        """Cancel the timer that was to send a message much later; one that is on its queue still comes."""
+        await self._services.backend.timers.cancel(_timer_name(encode(message)))
+
     def light(self, position: Position) -> Position:
         """The position without the values that are too much for one message or item, all together."""
         outputs = position.scope.outputs
@@ -152,6 +162,10 @@ class Sender:
             values = self.carried(graph, parent.identifier, output)
             positions.append(branch(graph, parent, index, starts, values))
         return positions
+
+
+def _timer_name(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:40]
 
 
 def _range(

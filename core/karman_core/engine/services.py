@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from karman_core.domain.layouts import LAYOUT
 from karman_core.engine.settings import EngineSettings
 from karman_core.ports.backend import Backend
 from karman_core.ports.executor import Executor
@@ -13,7 +14,12 @@ from karman_core.ports.system import Clock, Entropy
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports of one engine. `executor` is None where no nodes run (an API process)."""
+    """The ports of one engine.
+
+    Attributes:
+        executor: None where no nodes run (an API process).
+        layout: the latest layout that the engine knows.
+    """
 
     backend: Backend
     clock: Clock
@@ -21,6 +27,7 @@ class Services:
     settings: EngineSettings
     executor: Executor | None = None
     observer: Observer | None = None
+    layout: int = LAYOUT
 
     def observe(self, observation: Observation) -> None:
         """Tell the observer, if there is one."""

@@ -42,6 +42,9 @@ class EngineSettings:
     control_cache_seconds: float = 1.0
     """How long a run's cancel/pause flag is believed."""
 
+    quota_cache_seconds: float = 15.0
+    """How long the quotas of a namespace are believed."""
+
     node_cache_seconds: float = 30.0
     """How long a registered node's runtime and time-out are believed."""
 
@@ -53,6 +56,9 @@ class EngineSettings:
 
     stalled_seconds: int = 3_600
     """The sweeper redrives a run in which nothing has moved for so long."""
+
+    publish_started: bool = False
+    """Publish `run.started` too. Off, since it doubles the events of a run and takes a request at its beginning."""
 
     max_inputs_bytes: int = 262_144
     """A trigger's inputs and store values together, as JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.errors import InvalidInput, InvalidRequest, PayloadTooLarge
+from karman_core.domain.json_values import json_problems
 from karman_core.domain.outcome import Awaiting, Effects, Errored, Outcome
 from karman_core.engine.payloads import dumps
 
@@ -11,10 +12,12 @@ MAX_NAME = 128
 """Characters of a signal's name and of its id: both are parts of keys."""
 
 
-def check_signal(name: str, payload: JSON, max_bytes: int, signal_id: str | None = None) -> None:
-    """Raises InvalidInput or PayloadTooLarge for a signal that could not be kept."""
+def check_signal(name: str, payload: JSON, max_bytes: int, signal_id: str | None = None) -> int:
+    """The bytes of the payload. Raises InvalidInput or PayloadTooLarge for a signal that could not be kept."""
     if not 1 <= len(name) <= MAX_NAME:
         raise InvalidInput(f"A signal's name has 1 to {MAX_NAME} characters, not {len(name)}.")
+    if problems := json_problems([name, signal_id]):
+        raise InvalidInput(f"A signal's name and id are text: {problems[0].message}")
     if signal_id is not None and not 1 <= len(signal_id) <= MAX_NAME:
         raise InvalidInput(f"A signal's id has 1 to {MAX_NAME} characters, not {len(signal_id)}.")
     size = len(dumps(payload).encode())
@@ -23,6 +26,7 @@ def check_signal(name: str, payload: JSON, max_bytes: int, signal_id: str | None
             f"The payload of signal '{name}' takes {size:,} bytes; the limit is {max_bytes:,}. "
             "Pass a reference instead."
         )
+    return size
 
 
 def check_signals(outcome: Outcome, max_bytes: int) -> Outcome:

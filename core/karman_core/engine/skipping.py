@@ -28,6 +28,7 @@ from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle
 from karman_core.engine.outputs import Outputs, Place
 from karman_core.engine.payloads import dumps
+from karman_core.engine.quotas import Quotas
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.reopening import Reopener, for_skip
 from karman_core.engine.reusing import place_of
@@ -79,6 +80,7 @@ class Skipper:
     committer: Committer
     waits: Waits
     sender: Sender
+    quotas: Quotas
 
     async def command(self, header: Header, place: Place, wanted: Wanted) -> Command | None:
         """The command that skips a state; None if it was skipped so before.
@@ -86,9 +88,10 @@ class Skipper:
         Raises:
             NotFound: the run has no such state.
             Conflict: the state has an outcome, or the run has ended other than FAILED.
-            InvalidInput, PayloadTooLarge: the outputs are none that the node could give.
+            InvalidInput, PayloadTooLarge, QuotaExceeded: the outputs are none that the node could give.
         """
-        _check_json(wanted, self.services.settings.max_inputs_bytes)
+        size = _check_json(wanted, self.services.settings.max_inputs_bytes)
+        (await self.quotas.of(header.run.namespace)).check_payload("The outputs", size)
         run = header.run
         graph = await self.graphs.compiled(run.namespace, run.graph, run.version)
         visit = await self.walker.find(graph, run, place)
@@ -195,8 +198,8 @@ class Skipper:
             raise InvalidInput(f"Node '{node.name}' gives no such outputs.", problems)
 
 
-def _check_json(wanted: Wanted, limit: int) -> None:
-    """Raises InvalidInput, PayloadTooLarge."""
+def _check_json(wanted: Wanted, limit: int) -> int:
+    """The size of the outputs in bytes. Raises InvalidInput, PayloadTooLarge."""
     problems = json_problems(wanted.given, "outputs")
     if problems:
         raise InvalidInput("The outputs are no JSON.", problems)
@@ -204,6 +207,7 @@ def _check_json(wanted: Wanted, limit: int) -> None:
     if size > limit:
         message = f"The outputs take {size:,} bytes; the limit is {limit:,}. Pass a reference instead."
         raise PayloadTooLarge(message)
+    return size
 
 
 def _ended(record: Record | None) -> bool:

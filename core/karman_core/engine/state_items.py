@@ -4,10 +4,10 @@
     o outputs      w width       ob blobs       oc chunk       ch chosen       d data of a pruned state
     in inputs      er errors     du due         aw awaiting    to time-out     re resumed     sg signals sent
     sp skipped: id, by whom, and what was awaited
-    f first start  s start       e end          b busy ms      wu write units  v layout       ttl
+    f first start  s start       e end          b busy ms      wu write units  ttl
     rp epoch that opened the state again, and what it had counted then: rs status, rt turns, rb busy ms, ru write units
 
-Defaults are left out. `v` is the layout's version; a worker refuses to decide on a layout newer than its own.
+Defaults are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 from typing import Any
 
 from karman_core.domain.definition import JSON
-from karman_core.domain.errors import Conflict
 from karman_core.domain.records import Attempt, Record, Skip
 from karman_core.domain.totals import Totals
 from karman_core.domain.transitions import RUNNABLE_STATES, StateStatus
@@ -35,7 +34,6 @@ from karman_core.ports.table import (
     Set,
 )
 
-LAYOUT = 1
 _RUNNABLE = tuple(sorted(status.value for status in RUNNABLE_STATES))
 _OF_ONE_TURN = ("o", "w", "ob", "oc", "ch", "d", "du", "aw", "to", "re", "sg", "in", "rd")
 _KEY_BYTES = 130
@@ -101,13 +99,7 @@ def write_units(record: Record) -> int:
 
 
 def read_record(item: Item) -> Record:
-    """The record that an item holds.
-
-    Raises:
-        Conflict: for an item of a newer layout: this worker must not decide on what it does not understand.
-    """
-    if item.get("v", LAYOUT) > LAYOUT:
-        raise Conflict("A newer Karman wrote this state; upgrade this worker.")
+    """The record that an item holds."""
     outputs = item.get("o")
     return Record(
         identifier=item["i"],

@@ -15,6 +15,7 @@ from typing import Any
 
 from karman_core.domain.definition import JSON, STORE_KEY_PATTERN
 from karman_core.domain.errors import ConditionFailed, InvalidInput
+from karman_core.domain.json_values import json_problems
 from karman_core.domain.outcome import StoreWrite
 from karman_core.domain.store import ABSENT, apply_writes
 from karman_core.engine import keys
@@ -80,7 +81,7 @@ class RunStore:
         """
         changes = list(changes)
         for change in changes:
-            if not _KEY.fullmatch(change.key):
+            if not _KEY.fullmatch(change.key) or json_problems(change.key):
                 raise InvalidInput(
                     f"{change.key[:64]!r} is no store key: those have 1 to 128 characters, no dot and no whitespace."
                 )

@@ -14,7 +14,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from karman_core.domain.decide import EndBranch, Fork, RunAgain, Wait
+from karman_core.domain.definition import JSON
 from karman_core.domain.joins import climb
+from karman_core.domain.layouts import check_layout
 from karman_core.domain.messages import Command, CommandKind, Position
 from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine import keys
@@ -25,12 +27,14 @@ from karman_core.engine.outputs import Place
 from karman_core.engine.paging import every
 from karman_core.engine.prolonging import Prolonger
 from karman_core.engine.purging import Purger
+from karman_core.engine.reopening import is_for_skip
 from karman_core.engine.run_items import Header, read_header
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
+from karman_core.engine.slots import Slots
 from karman_core.engine.waiting import Waits
 from karman_core.engine.walking import Visit, Walker
-from karman_core.ports.table import UNFINISHED, Key, Query
+from karman_core.ports.table import UNFINISHED, Item, Key, Query
 
 _MOST_SENT = 10_000
 _BOOKMARK = Key("sweeper", "bookmark")
@@ -77,6 +81,7 @@ class Sweeper:
         prolonger: Prolonger,
         purger: Purger,
         sender: Sender,
+        slots: Slots,
     ) -> None:
         self._services = services
         self._graphs = graphs
@@ -87,6 +92,7 @@ class Sweeper:
         self._prolonger = prolonger
         self._purger = purger
         self._sender = sender
+        self._slots = slots
 
     async def sweep(self, until_ms: int | None = None) -> SweepReport:
         """One sweep over all unfinished runs; a run that cannot be looked at is counted and left for the next one.
@@ -100,14 +106,15 @@ class Sweeper:
         after = None if bookmark is None else bookmark["after"]
         for turn in range(keys.UNFINISHED_SHARDS):
             shard = (first + turn) % keys.UNFINISHED_SHARDS
-            async for place, header in self._unfinished(shard, after if not turn else None):
+            async for place, item in self._unfinished(shard, after if not turn else None):
                 if until_ms is not None and self._services.clock.now_ms() >= until_ms:
                     await self._leave_bookmark(shard, after)
                     return replace(report, complete=False)
                 after = place
                 report = replace(report, looked_at=report.looked_at + 1)
                 try:
-                    report = await self._look_at(header, report)
+                    check_layout(item, self._services.layout)
+                    report = await self._look_at(read_header(item), report)
                 except asyncio.CancelledError:
                     await asyncio.shield(self._leave_bookmark(shard, after))
                     raise
@@ -125,13 +132,13 @@ class Sweeper:
             {"pk": _BOOKMARK.pk, "sk": _BOOKMARK.sk, "shard": shard, "after": after, "ttl": ttl}
         )
 
-    async def _unfinished(self, shard: int, after: str | None) -> AsyncIterator[tuple[str, Header]]:
-        """Unfinished runs with their place in the index, those after a place."""
+    async def _unfinished(self, shard: int, after: str | None) -> AsyncIterator[tuple[str, Item]]:
+        """Headers of unfinished runs with their place in the index, those after a place."""
         first = None if after is None else f"{after}{_NEXT}"
         query = Query(f"unfinished#{shard}", first=first, index=UNFINISHED, consistent=False)
         async for item in every(self._services.backend.table, query):
             # The same place as in the index that is read; of a run that has ended by now, that one is gone.
-            yield item["by_time_sk"], read_header(item)
+            yield item["by_time_sk"], item
 
     async def _look_at(self, header: Header, report: SweepReport) -> SweepReport:
         run, now = header.run, self._services.clock.now_ms()
@@ -143,6 +150,8 @@ class Sweeper:
             return replace(report, expired=report.expired + 1)
         if await self._prolonger.prolong(header):
             report = replace(report, prolonged=report.prolonged + 1)
+        if await self._slots.waits(header):
+            return report
         stalled_ms = self._services.settings.stalled_seconds * 1000
         if header.status is RunStatus.PAUSED or now - header.starts_ms < stalled_ms:
             return report
@@ -165,6 +174,7 @@ class Sweeper:
                 positions.append(_sendable(visit))
         if now - latest < quiet_ms:
             return 0
+        await self._reopen_again(header)
         await self._sender.send_positions(graph, positions, again=True)
         return len(positions)
 
@@ -190,12 +200,28 @@ class Sweeper:
                 found.setdefault(due_ms, []).append(_sendable(visit))
         else:
             last = None
+        if after is None:
+            await self._reopen_again(header)
         if after is None and header.timed:
             deadline = Command(CommandKind.DEADLINE, header.run.namespace, header.run.run_id)
             await self._sender.command(header.home, deadline, at_ms=header.run.deadline_ms)
         for due_ms, positions in found.items():
             await self._sender.send_positions(graph, positions, again=True, at_ms=due_ms or None)
         return Redriven(looked_at, sum(map(len, found.values())), last)
+
+    async def _reopen_again(self, header: Header) -> None:
+        """Send again what opened the run's epoch: the states that were to be opened in it may not be yet.
+
+        Which outputs a skip gave is known to nobody else: that is asked for again.
+        """
+        run, state = header.run, header.only
+        if not run.epoch or (state is not None and is_for_skip(state)):
+            return
+        arguments: dict[str, JSON] = (
+            {"epoch": run.epoch} if state is None else {"epoch": run.epoch, "state": state}
+        )
+        kind = CommandKind.RETRY if state is None else CommandKind.RETRY_STATE
+        await self._sender.command(header.home, Command(kind, run.namespace, run.run_id, arguments))
 
     async def _due_ms(self, header: Header, visit: Visit) -> int | None:
         """When something should go on here (0: now), None where nothing does."""

@@ -28,6 +28,8 @@ class Task:
         position: of the state that is being run.
         states: how many states were run.
         dead: the message was delivered too often: the first state without an outcome fails.
+        paced: the rate under which the first state was given its token before; None if it was not.
+        patient: whether a token that begins soon may be waited for here.
         local: outputs of the states that were run, as long as they may be read.
     """
 
@@ -41,6 +43,8 @@ class Task:
     moved: bool = False
     adoptions: int = 0
     dead: bool = False
+    paced: float | None = None
+    patient: bool = True
     position: Position | None = None
     states: int = 0
     local: dict[Place, Outputs] = field(default_factory=dict)

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from karman_core.domain.cron import trigger_name
 from karman_core.domain.definition import JSON, Overlap
-from karman_core.domain.errors import Conflict, InvalidGraph, InvalidInput, NotFound, PayloadTooLarge, Problem
+from karman_core.domain.errors import (
+    Conflict,
+    InvalidGraph,
+    InvalidInput,
+    ItemTooLarge,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+)
 from karman_core.domain.graph import Graph
+from karman_core.domain.json_values import json_problems
 from karman_core.domain.messages import Advance, Command, CommandKind, Position, RunRef
 from karman_core.domain.run_inputs import run_problems
 from karman_core.domain.tags import given_tag_problems
@@ -22,10 +31,13 @@ from karman_core.engine import keys
 from karman_core.engine.graphs import GraphStore
 from karman_core.engine.lifecycle import Lifecycle, RunPurged
 from karman_core.engine.payloads import dumps
+from karman_core.engine.quotas import Quotas
 from karman_core.engine.registry import NodeRegistry
 from karman_core.engine.run_items import Header, header_json, request_hash
 from karman_core.engine.sending import Sender
 from karman_core.engine.services import Services
+from karman_core.engine.slots import Slots
+from karman_core.engine.starts import StartLimits
 from karman_core.engine.views import Started
 from karman_core.ports.table import Key
 from karman_core.ports.timers import Schedule
@@ -62,8 +74,14 @@ class Triggers:
         registry: NodeRegistry,
         lifecycle: Lifecycle,
         sender: Sender,
+        starts: StartLimits,
+        quotas: Quotas,
+        slots: Slots,
     ) -> None:
         self._services = services
+        self._starts = starts
+        self._slots = slots
+        self._quotas = quotas
         self._graphs = graphs
         self._registry = registry
         self._lifecycle = lifecycle
@@ -76,8 +94,11 @@ class Triggers:
             NotFound: no such graph, or its first node is not registered.
             InvalidGraph: the graph was stored with problems.
             InvalidInput: inputs, store or tags do not fit; every reason is listed.
+            PayloadTooLarge: inputs and store values together are over the limit.
+            QuotaExceeded: over a quota of the namespace, or a limit of the graph that refuses.
             Conflict: the idempotency key began a run for another request.
         """
+        self._quotas.peek(request.namespace)  # Read beside the graph.
         view = await self._graphs.current(request.namespace, request.graph)
         if not view.valid:
             raise InvalidGraph(
@@ -92,8 +113,14 @@ class Triggers:
         )
 
     async def begin(self, header: Header, graph: Graph, position: Position) -> Started:
-        """Begin a run at a position. Raises Conflict as trigger."""
-        await self._send(header, graph, position)
+        """Begin a run at a position. Raises QuotaExceeded, Conflict as trigger."""
+        header = await self._slots.admit(header)
+        try:
+            header = await self._starts.place(graph, header)
+            await self._send(header, graph, replace(position, run=header.run))
+        except Exception:
+            await self._slots.abandon(header, header.run.epoch)
+            raise
         if await self._lifecycle.begin(header):
             return Started(header.run.run_id, created=True)
         # Somebody was quicker; if the request was the same, that is this run.
@@ -103,7 +130,7 @@ class Triggers:
         """One firing of a cron trigger: one run, however often it is told. None when it is skipped or gone.
 
         Raises:
-            InvalidGraph, InvalidInput: as trigger.
+            InvalidGraph, InvalidInput, QuotaExceeded: as trigger; the next firing is the next try.
         """
         try:
             view = await self._graphs.current(schedule.namespace, schedule.graph)
@@ -174,6 +201,7 @@ class Triggers:
             key=request.key,
             trigger=request.trigger,
             timed=request.timeout_ms is not None or graph.definition.timeout_seconds is not None,
+            slot=graph.slot(request.inputs),
         )
 
     def run_id(self, namespace: str, graph: str, key: str | None, now: int) -> str:
@@ -210,7 +238,13 @@ class Triggers:
             deadline = Command(CommandKind.DEADLINE, run.namespace, run.run_id)
             await self._sender.command(header.home, deadline, at_ms=run.deadline_ms)
         queue = await self._sender.queue_of(graph, run.namespace, position.identifier)
-        await self._sender.send(queue, [first], at_ms=header.starts_ms)
+        try:
+            await self._sender.send(queue, [first], at_ms=header.starts_ms)
+        except ItemTooLarge as error:  # each is within its limit, but a message has to hold all of them
+            raise PayloadTooLarge(
+                f"Inputs, store values and tags together are too much for a run to begin with ({error.message}). "
+                "Pass a reference instead."
+            ) from error
 
     async def _check(self, request: Request, graph: Graph) -> None:
         await self.check_values(
@@ -218,12 +252,17 @@ class Triggers:
             graph,
             [
                 *given_tag_problems(request.tags),
+                *json_problems({"tags": dict(request.tags), "idempotency_key": request.key}),
                 *_time_problems(request),
             ],
         )
 
     async def check_values(self, request: Request, graph: Graph, others: Sequence[Problem] = ()) -> None:
-        """Check the inputs and store values of a request. Raises InvalidInput, PayloadTooLarge, NotFound."""
+        """Check the inputs and store values of a request.
+
+        Raises:
+            InvalidInput, PayloadTooLarge, QuotaExceeded, NotFound: as trigger.
+        """
         instance = graph.instances[graph.root]
         node = await self._registry.get(instance.namespace or request.namespace, instance.node_name)
         problems = [
@@ -240,6 +279,7 @@ class Triggers:
             raise PayloadTooLarge(
                 f"Inputs and store values take {size:,} bytes; the limit is {limit:,}. Pass a reference instead."
             )
+        (await self._quotas.of(request.namespace)).check_payload("Inputs and store values", size)
 
 
 def run_id_of(namespace: str, graph: str, key: str) -> str:

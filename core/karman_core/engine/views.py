@@ -51,7 +51,7 @@ class TotalsView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run. `status` is derived: QUEUED before a delayed start, WAITING when its first branch waits."""
+    """A run. `status` is derived: QUEUED before a delayed start and for a slot, WAITING when its first branch waits."""
 
     namespace: str
     run_id: str
@@ -73,6 +73,8 @@ class RunView:
     """The graph's declared outputs, or the outputs of the last state of the first branch; None until it succeeded."""
     error: str | None = None
     """For FAILED: the first failure found, as `identifier: kind: message`."""
+    queued_for: str | None = None
+    """What it waits for before it begins, if its graph limits how many runs go on, or begin."""
     rerun_of: str | None = None
     """The run whose first states this one reuses, if it was made from one of its states."""
 

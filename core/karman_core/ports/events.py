@@ -31,3 +31,19 @@ class Events(Protocol):
     async def publish(self, events: Sequence[Event]) -> None:
         """Durable on return; what the service leaves is sent again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event and its place among others: what is read with `after=position` came later."""
+
+    position: int
+    event: Event
+
+
+class Feed(Protocol):
+    """Events that can be read, where no service delivers them (a table of the SQLite file)."""
+
+    def read(self, after: int = 0, limit: int = 1000) -> list[Published]:
+        """Events in the order of their first publication."""
+        ...

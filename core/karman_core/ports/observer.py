@@ -98,6 +98,19 @@ class LeaseLost:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagePassedOn:
+    """A message of a later release, or of a run that one works on, was sent again for a worker of that release.
+
+    `reason` says what was not understood.
+    """
+
+    queue: str
+    message_id: str
+    reason: str
+    delay_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class LetterDied:
     """A message that was delivered too often was taken care of.
 
@@ -110,7 +123,15 @@ class LetterDied:
 
 
 Observation: TypeAlias = (
-    RunBegan | StateBegan | StateCommitted | GroupOpened | GroupEnded | RunEnded | LeaseLost | LetterDied
+    RunBegan
+    | StateBegan
+    | StateCommitted
+    | GroupOpened
+    | GroupEnded
+    | RunEnded
+    | LeaseLost
+    | MessagePassedOn
+    | LetterDied
 )
 
 

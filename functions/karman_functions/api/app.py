@@ -12,11 +12,14 @@ from typing import Any
 from aws_lambda_powertools.event_handler import CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
+from karman_core.backends.posting import HttpxPoster
 from karman_core.domain.errors import KarmanError, NotFound, PayloadTooLarge
 from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys
+from karman_core.engine.webhooks import Webhooks
 from karman_core.ports.backend import Backend
 from karman_core.ports.system import Clock, Entropy
+from karman_core.ports.webhooks import Poster
 from karman_functions.api import errors
 from karman_functions.api.bodies import with_text_body
 from karman_functions.api.callers import IamCaller, IamCallers
@@ -37,7 +40,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 """On every answer that does not say otherwise. Browsers take the one about transport over HTTPS only."""
 
 
-def application(
+def application(  # noqa: PLR0913  each is a thing of its own that a deployment sets
     backend: Backend,
     engine: Engine,
     *,
@@ -47,6 +50,7 @@ def application(
     limits: Limits | None = None,
     cors_origins: Sequence[str] = (),
     callers: Sequence[IamCaller] = (),
+    poster: Poster | None = None,
 ) -> Application:
     """The API over a backend and an engine on it.
 
@@ -55,11 +59,15 @@ def application(
         limits: sizes and rates; see Limits.
         cors_origins: pages of these origins may call the API from a browser; none by default.
         callers: what AWS identities may do whose signatures the gateway has checked; nothing by default.
+        poster: the network of webhooks; None for public addresses alone.
     """
     limits = limits or Limits()
     keys = AccessKeys(backend.table, clock, entropy, admin_key=admin_key)
     limiter = Limiter(limits, clock)
-    services = Services(engine, keys, backend.schedules, clock, entropy, limits, limiter, IamCallers(callers))
+    webhooks = Webhooks.over(backend, clock, entropy, engine.settings, poster or HttpxPoster())
+    services = Services(
+        engine, keys, backend.schedules, clock, entropy, limits, limiter, IamCallers(callers), webhooks
+    )
     return Application(services, cors_origins=cors_origins)
 
 
@@ -78,6 +86,8 @@ class Application:
         """Answer one event. Never raises for what a request holds."""
         with self._exchange(event):
             try:
+                if event["rawPath"].endswith("\n"):  # which the patterns of routes overlook
+                    raise NotFound("There is no such route.")
                 whole = with_text_body(event, self.services.limits.body_bytes)
                 answer = await self.resolver.resolve_async(whole, context)
             except Exception as error:  # noqa: BLE001  the last resort: every request gets an answer

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys, Principal
 from karman_core.engine.operators import Operator
+from karman_core.engine.webhooks import Webhooks
 from karman_core.ports.system import Clock, Entropy
 from karman_core.ports.timers import Schedules
 from karman_functions.api.callers import IamCallers
@@ -29,6 +30,7 @@ class Services:
     limits: Limits
     limiter: Limiter
     callers: IamCallers
+    webhooks: Webhooks
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ InvalidRequest
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -21,10 +20,19 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
 )
 
-from karman_core.domain.errors import InvalidRequest, KarmanError, NotFound, Problem, RateLimited
+from karman_core.domain.errors import (
+    InvalidRequest,
+    KarmanError,
+    NewerLayout,
+    NotFound,
+    Problem,
+    QuotaExceeded,
+    RateLimited,
+)
 from karman_core.domain.json_values import MAX_PROBLEMS
 from karman_core.domain.paths import place
 from karman_core.domain.shape_problems import shape_problem
+from karman_core.engine.payloads import dumps
 from karman_functions.api.context import exchange
 
 if TYPE_CHECKING:
@@ -65,17 +73,21 @@ def answer(error: Exception) -> Response[str]:
     known = translated(error)
     if known.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         level = logging.WARNING if known.retryable else logging.ERROR
-        fields = {"request_id": exchange.get().request_id, "code": known.code}
-        logger.log(level, "request failed", extra=fields, exc_info=error)
+        fields = {"request_id": exchange.get().request_id, "code": known.code, "error": str(error)}
+        # What passes by itself says all in its message; during an outage tracebacks would bury it.
+        logger.log(level, "request failed", extra=fields, exc_info=None if known.retryable else error)
     return described(known)
 
 
 def described(known: KarmanError) -> Response[str]:
-    """The answer that an error stands for; nothing is logged."""
+    """The answer that an error stands for; nothing is logged.
+
+    What is wrong may be a text that has no encoding, and the problem names it.
+    """
     return Response(
         status_code=known.status,
         content_type=PROBLEM,
-        body=json.dumps(problem(known, exchange.get().request_id), ensure_ascii=False),
+        body=dumps(problem(known, exchange.get().request_id)),
         headers=_headers(known),
     )
 
@@ -99,7 +111,7 @@ def translated(error: Exception) -> KarmanError:
 def problem(error: KarmanError, request_id: str) -> dict[str, Any]:
     """The body of the answer. Of what went wrong inside, nothing is told."""
     problems = error.problems if isinstance(error, InvalidRequest) else ()
-    inside = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    inside = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NewerLayout)
     return {
         "type": "about:blank",
         "title": HTTPStatus(error.status).phrase,
@@ -118,8 +130,9 @@ def _inside(error: KarmanError) -> str:
 
 
 def _headers(error: KarmanError) -> dict[str, str | list[str]]:
-    if isinstance(error, RateLimited):
-        return {"retry-after": str(max(1, math.ceil(error.retry_after_seconds)))}
+    wait = error.retry_after_seconds if isinstance(error, RateLimited | QuotaExceeded) else None
+    if wait is not None:
+        return {"retry-after": str(max(1, math.ceil(wait)))}
     if isinstance(error, MethodNotAllowed):
         return {"allow": ", ".join(error.allowed)}
     if error.status == HTTPStatus.UNAUTHORIZED:

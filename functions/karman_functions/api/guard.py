@@ -30,7 +30,7 @@ async def guard(event: APIGatewayProxyEventV2, context: dict[str, Any], access: 
     if access.scopes:
         namespace = context["_route_args"].get("namespace")
         principal = await _authenticate(event, namespace)
-        _authorize(principal, namespace, access.scopes)
+        _authorize(principal, namespace, access)
     route = context["_route"]
     if route.dependant.body_params:
         _check_media_type(event)
@@ -61,17 +61,17 @@ async def _authenticate(event: APIGatewayProxyEventV2, namespace: str | None) ->
     return principal
 
 
-def _authorize(principal: Principal, namespace: str | None, scopes: tuple[Scope, ...]) -> None:
+def _authorize(principal: Principal, namespace: str | None, access: Access) -> None:
     """Raises Forbidden, in the same words whatever exists; NotFound for the admin key and no namespace's name.
 
-    A route of no namespace (None) is for the key that serves all of them.
+    A route of no namespace (None) is for those who administer all of them, as some of a namespace are.
     """
+    if access.operators and (principal.namespace is not None or Scope.ADMIN not in principal.scopes):
+        raise Forbidden("The caller may not do this: it takes the server's own admin key.")
     if namespace is None:
-        if principal.namespace is not None or Scope.ADMIN not in principal.scopes:
-            raise Forbidden("The caller may not do this: it takes the server's own admin key.")
         return
-    if not any(principal.may(namespace, scope) for scope in scopes):
-        wanted = " or ".join(f"'{scope}'" for scope in scopes)
+    if not any(principal.may(namespace, scope) for scope in access.scopes):
+        wanted = " or ".join(f"'{scope}'" for scope in access.scopes)
         raise Forbidden(f"The caller may not do this: it takes scope {wanted} in this namespace.")
     if not re.fullmatch(NAME_PATTERN.rstrip("$"), namespace):
         raise NotFound("There is no such namespace.")

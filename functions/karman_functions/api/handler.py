@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from karman_core.backends.posting import HttpxPoster
 from karman_core.domain.tracing import from_x_ray
 from karman_functions import composition
 from karman_functions.api.app import Application
@@ -59,6 +60,7 @@ def compose(settings: Settings) -> Instance:
         ),
         cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
         callers=settings.iam_callers,
+        poster=HttpxPoster(loopback=settings.webhook_loopback),
     )
     return Instance(app, process)
 

@@ -10,9 +10,19 @@ from pydantic.config import JsonDict
 
 from karman_core.domain.definition import JSON, STORE_KEY_PATTERN, Name, NodeName, RegisteredNode, TagName
 from karman_core.domain.errors import Problem
+from karman_core.domain.events import FINAL_KINDS, EventKind
+from karman_core.domain.quotas import (
+    MAX_CONCURRENT_RUNS,
+    MAX_PAYLOAD_BYTES,
+    MAX_STATES_PER_SECOND,
+    MIN_PAYLOAD_BYTES,
+    MIN_STATES_PER_SECOND,
+)
 from karman_core.domain.tags import MAX_CHARACTERS, MAX_TAGS
+from karman_core.domain.webhooks import MAX_URL_CHARACTERS, URL_PATTERN
 from karman_core.engine.access import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, KeyView, Scope
 from karman_core.engine.views import Work
+from karman_core.engine.webhook_items import WebhookView
 from karman_functions.api.limits import (
     MAX_DELAY_MS,
     MAX_LEASE_SECONDS,
@@ -31,6 +41,11 @@ WHOLE = BeforeValidator(_whole)
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 SignalName: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 LongText: TypeAlias = Annotated[str, StringConstraints(max_length=65_536)]
+WebhookUrl: TypeAlias = Annotated[
+    str, Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"pattern": URL_PATTERN})
+]
+"""Checked with where it leads, which says better what is wrong."""
+
 SecretValue: TypeAlias = Annotated[str, StringConstraints(max_length=4_096)]
 TagValue: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
 DelayMs: TypeAlias = Annotated[int, Field(ge=0, le=MAX_DELAY_MS, strict=True), WHOLE]
@@ -104,6 +119,51 @@ class KeyToRotate(Request):
     overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS, strict=True), WHOLE] = (
         DEFAULT_OVERLAP_SECONDS
     )
+
+
+class SchedulesToReconcile(Request):
+    """How schedules are compared with graphs."""
+
+    dry_run: bool = Field(
+        default=False, strict=True, description="Tell what is different, and change nothing."
+    )
+    rewrite: bool = Field(
+        default=False, strict=True, description="Write all other schedules again too, with target and role."
+    )
+
+
+class QuotasToSet(Request):
+    """What a namespace may take; null is no limit."""
+
+    concurrent_runs: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_RUNS, strict=True), WHOLE] | None = None
+    states_per_second: (
+        Annotated[
+            float,
+            Field(ge=MIN_STATES_PER_SECOND, le=MAX_STATES_PER_SECOND, allow_inf_nan=False, strict=True),
+        ]
+        | None
+    ) = None
+    payload_bytes: (
+        Annotated[int, Field(ge=MIN_PAYLOAD_BYTES, le=MAX_PAYLOAD_BYTES, strict=True), WHOLE] | None
+    ) = None
+
+
+class WebhookToCreate(Request):
+    """Where events go, and which: kinds, by default the ends of runs, and graphs, by default all."""
+
+    url: WebhookUrl
+    events: Annotated[list[EventKind], Field(min_length=1, max_length=len(EventKind))] = list(FINAL_KINDS)
+    graphs: Annotated[list[Name], Field(max_length=100)] = []
+    enabled: Annotated[bool, Field(strict=True)] = True
+
+
+class WebhookToUpdate(Request):
+    """What is to be changed of a webhook."""
+
+    url: WebhookUrl | None = None
+    events: Annotated[list[EventKind], Field(min_length=1, max_length=len(EventKind))] | None = None
+    graphs: Annotated[list[Name], Field(max_length=100)] | None = None
+    enabled: Annotated[bool, Field(strict=True)] | None = None
 
 
 class WorkWanted(Request):
@@ -230,6 +290,14 @@ class Keys:
     """API keys, oldest first."""
 
     keys: tuple[KeyView, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookList:
+    """Webhooks, oldest first."""
+
+    webhooks: tuple[WebhookView, ...]
     cursor: str | None = None
 
 

@@ -34,8 +34,8 @@ _PROBLEMS = {
     "413": "The body, or a value in it, is over a limit.",
     "415": "The body is not said to be JSON, or is compressed.",
     "422": "The request is not valid; `problems` lists why.",
-    "429": "Too many requests of this key; `retry-after` says when to come again.",
-    "503": "A service did not answer; send the request again.",
+    "429": "Too many requests of this key, or over a quota; `retry-after`, if it is there, says when to come again.",
+    "503": "A service did not answer, or a later release works on this (`newer_layout`); send the request again.",
 }
 _OF_BODIES = frozenset({"415"})
 _OF_CHANGES = frozenset({"409"})
@@ -49,6 +49,9 @@ _HEADERS = {
     "retry-after": "In how many seconds to send the request again.",
     "www-authenticate": "How to say who asks.",
 }
+_NOT_ALWAYS = frozenset({"retry-after"})
+"""Where it is not known when trying again helps, it is left out."""
+
 _ALSO = {"401": "www-authenticate", "429": "retry-after", "503": "retry-after"}
 """The header that an answer has beside the request's id, by status."""
 
@@ -76,7 +79,7 @@ def document() -> dict[str, Any]:
     schemas["ProblemAnswer"] = _problem_schema()
     schemas["DefinitionToStore"] = _definition(schemas["GraphDefinition"])
     schemas["GraphToStore"]["properties"]["definition"] = {"$ref": "#/components/schemas/DefinitionToStore"}
-    found["components"]["headers"] = {name: _header(text) for name, text in _HEADERS.items()}
+    found["components"]["headers"] = {name: _header(name, text) for name, text in _HEADERS.items()}
     found["components"]["responses"] = {f"Problem{code}": _problem(code) for code in _PROBLEMS}
     return found
 
@@ -122,8 +125,9 @@ def _headers(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _header(description: str) -> dict[str, Any]:
-    return {"description": description, "required": True, "schema": {"type": "string"}}
+def _header(name: str, description: str) -> dict[str, Any]:
+    required = name not in _NOT_ALWAYS
+    return {"description": description, "required": required, "schema": {"type": "string"}}
 
 
 def _with_names(value: Any) -> Any:  # noqa: ANN401  JSON

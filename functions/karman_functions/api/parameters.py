@@ -13,6 +13,7 @@ from karman_functions.api.limits import MAX_PAGE, MAX_TAG_FILTERS, MAX_WAIT_SECO
 RUN_ID = r"^[a-z0-9]{1,64}$"
 _TAG = TAG_PATTERN.removesuffix("$") + ":"
 STATE_ID = r"^[a-z0-9]{1,64}-[0-9._]{0,512}-[0-9]{1,9}$"
+DELIVERY_ID = r"^[0-9]{15}-[A-Za-z0-9_-]{1,128}$"
 
 Namespace: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="The namespace.")]
 GraphName: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="A graph's name.")]
@@ -26,6 +27,8 @@ StateId: TypeAlias = Annotated[
     Path(pattern=STATE_ID, description="A state's id."),
 ]
 KeyId: TypeAlias = Annotated[str, Path(pattern=RUN_ID, description="An API key's id.")]
+WebhookId: TypeAlias = Annotated[str, Path(pattern=RUN_ID, description="A webhook's id.")]
+DeliveryId: TypeAlias = Annotated[str, Path(pattern=DELIVERY_ID, description="A delivery's id.")]
 
 TriggerName: TypeAlias = Annotated[str, Path(pattern=NAME_PATTERN, description="A trigger's name.")]
 

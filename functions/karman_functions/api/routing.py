@@ -14,21 +14,29 @@ from karman_core.engine.access import Scope
 PREFIX = "/v1"
 IN_NAMESPACE = f"{PREFIX}/namespaces/<namespace>"
 _EXTENSION = "x-karman-scopes"
+_OPERATORS = "x-karman-operators-only"
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a route asks for: a key with one of the scopes; none for a public route."""
+    """What a route asks for: a key with one of the scopes; none for a public route.
+
+    `operators`: it takes who administers all namespaces, as the server's own admin key does.
+    """
 
     scopes: tuple[Scope, ...]
+    operators: bool = False
 
 
 def access_of(route: Route) -> Access | None:
     """What a route asks for. None for the route that stands for there being none."""
-    scopes = (route.openapi_extensions or {}).get(_EXTENSION)
-    return None if scopes is None else Access(tuple(map(Scope, scopes)))
+    extensions = route.openapi_extensions or {}
+    scopes = extensions.get(_EXTENSION)
+    if scopes is None:
+        return None
+    return Access(tuple(map(Scope, scopes)), operators=_OPERATORS in extensions)
 
 
 class Resource:
@@ -50,7 +58,11 @@ class Resource:
 
     def server(self, method: str, path: str) -> Callable[[Handler], Handler]:
         """A route of no namespace, for the configured admin key alone; the path follows the version."""
-        return self._route(method, f"{PREFIX}{path}", (Scope.ADMIN,), 200)
+        return self._route(method, f"{PREFIX}{path}", (Scope.ADMIN,), 200, operators=True)
+
+    def operators(self, method: str, path: str) -> Callable[[Handler], Handler]:
+        """A route of a namespace for those who administer all of them; the path follows the namespace."""
+        return self._route(method, f"{IN_NAMESPACE}{path}", (Scope.ADMIN,), 200, operators=True)
 
     def route(
         self, method: str, path: str, *scopes: Scope, status: int = 200
@@ -61,7 +73,7 @@ class Resource:
         return self._route(method, f"{IN_NAMESPACE}{path}", scopes, status)
 
     def _route(
-        self, method: str, path: str, scopes: tuple[Scope, ...], status: int
+        self, method: str, path: str, scopes: tuple[Scope, ...], status: int, *, operators: bool = False
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             summary, _, description = (inspect.getdoc(handler) or "").partition("\n\n")
@@ -74,7 +86,10 @@ class Resource:
                 tags=[self._tag],
                 operation_id=handler.__name__,
                 security=[{"api_key": []}] if scopes else None,
-                openapi_extensions={_EXTENSION: [scope.value for scope in scopes]},
+                openapi_extensions={
+                    _EXTENSION: [scope.value for scope in scopes],
+                    **({_OPERATORS: True} if operators else {}),
+                },
                 status_code=status,
             )
             return decorate(handler)

@@ -47,7 +47,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message of a dead-letter queue, as Lambda's event has it.
+    """A message of a dead-letter queue.
 
     Attributes:
         queue: the SQS name of the dead-letter queue.
@@ -60,7 +60,7 @@ class Letter:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Letter:
-        """The letter of a record."""
+        """The letter of a record of Lambda's event."""
         system = record["attributes"]
         message = Incoming(
             id=record["messageId"],

@@ -16,6 +16,7 @@ from karman_core.engine.access import Principal, Scope
 from karman_core.engine.inspecting import Inspector
 from karman_core.ports.backend import Backend
 from karman_core.ports.system import Clock, Entropy
+from karman_core.ports.webhooks import Poster
 from karman_functions.api.app import SECURITY_HEADERS, Application, application
 from karman_functions.api.bodies import parse_json, with_text_body
 from karman_functions.api.callers import IamCaller
@@ -43,10 +44,18 @@ def exosphere_application(  # noqa: PLR0913  each is a thing of its own that a d
     cors_origins: Sequence[str] = (),
     callers: Sequence[IamCaller] = (),
     settings: ExosphereSettings | None = None,
+    poster: Poster | None = None,
 ) -> ExosphereApplication:
     """The API over a backend and an engine on it, as `api.application` makes it, with `/v0` and `/health`."""
     base = application(
-        backend, engine, clock=clock, entropy=entropy, admin_key=admin_key, limits=limits, callers=callers
+        backend,
+        engine,
+        clock=clock,
+        entropy=entropy,
+        admin_key=admin_key,
+        limits=limits,
+        callers=callers,
+        poster=poster,
     )
     tools = Tools(
         engine,

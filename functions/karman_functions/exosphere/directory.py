@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from karman_core.domain.errors import ConditionFailed
+from karman_core.engine.layout_table import LayoutTable
 from karman_core.ports.system import Clock
 from karman_core.ports.table import Absent, Action, Item, Key, Query, Set, SetOnce, Table
 
@@ -34,7 +35,7 @@ class Directory:
     """Reads and writes these items."""
 
     def __init__(self, table: Table, clock: Clock) -> None:
-        self._table = table
+        self._table = LayoutTable(table)
         self._clock = clock
 
     async def note_nodes(self, namespace: str, runtime_name: str, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from karman_core.domain.errors import InvalidRequest, KarmanError, RateLimited, Unauthorized
+from karman_core.domain.errors import InvalidRequest, KarmanError, NewerLayout, RateLimited, Unauthorized
 
 logger = logging.getLogger("karman.exosphere")
 
@@ -55,7 +55,7 @@ def translated(error: Exception, request_id: str) -> tuple[int, dict[str, Any]]:
             return error.status, {"detail": _INVALID_KEY}
         case InvalidRequest():
             return error.status, {"detail": in_words(error)}
-        case RateLimited():
+        case RateLimited() | NewerLayout():
             return error.status, {"detail": error.message}
         case KarmanError() if error.status < 500:  # noqa: PLR2004  what the client can do something about
             return error.status, {"detail": error.message}

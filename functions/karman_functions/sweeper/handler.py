@@ -26,7 +26,7 @@ BOOKMARK_MS = 5_000
 def handler(_event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's
     """Lambda's entry."""
     current = process()
-    return current.serve(_handle(current, context), context)
+    return current.serve(_handle(current, context), context, awaited=False)
 
 
 async def _handle(current: Process, context: Any) -> dict[str, Any]:  # noqa: ANN401  Lambda's

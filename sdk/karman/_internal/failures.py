@@ -10,10 +10,10 @@ import pydantic
 from pydantic import ValidationError
 
 from karman._internal.outcomes import Cancelled
-from karman._internal.protection import scrub
 from karman.errors import NodeFailure, NonRetryable
 from karman_core.domain.outcome import Errored
 from karman_core.domain.paths import spell
+from karman_core.domain.redaction import redacted
 
 MAX_MESSAGE_CHARACTERS = 2_000
 MAX_TRACEBACK_BYTES = 4_096
@@ -45,8 +45,8 @@ def errored(
     values = tuple(secrets)
     return Errored(
         kind=kind,
-        message=_shorten(scrub(_text_of(error), values)),
-        traceback=_tail(scrub(_format(error), values)),
+        message=_shorten(redacted(_text_of(error), values)),
+        traceback=_tail(redacted(_format(error), values)),
         retry=retry,
         bases=bases,
     )

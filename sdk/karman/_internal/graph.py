@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from karman._internal.checking import check
+from karman._internal.concurrency import Concurrency
 from karman._internal.durations import Duration, to_seconds
 from karman._internal.functions import NodeLike, node_class
 from karman._internal.json_values import to_json
@@ -20,6 +21,7 @@ from karman._internal.placed import (
     placement_of,
     snake_case,
 )
+from karman._internal.rate_limit import RateLimit
 from karman._internal.references import Reference, Target
 from karman._internal.suggestions import suggest
 from karman._internal.texts import format_of, to_yaml
@@ -66,6 +68,8 @@ class Graph:
             the last state of the first branch.
         tags: that every run gets by name, to be found by: each one reference, or "${{ initial.inputs.field }}" for what
             the trigger gives; may be set later, as `graph.tags`.
+        concurrency: how many runs go on at a time; by default any number.
+        rate_limit: how many runs begin in a time; by default any number.
 
     Attributes:
         name: as given.
@@ -89,6 +93,8 @@ class Graph:
         secrets: Iterable[str] | None = None,
         outputs: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
+        concurrency: Concurrency | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self.name = _name(name, "name")
         self.outputs: dict[str, Any] = dict(outputs or {})
@@ -106,6 +112,10 @@ class Graph:
         }
         if retry is not None:
             self._options["retry_policy"] = retry.model_dump(mode="json")
+        if concurrency is not None:
+            self._options["concurrency"] = concurrency.as_json()
+        if rate_limit is not None:
+            self._options["rate_limit"] = rate_limit.as_json()
         if timeout is not None:
             self._options["timeout_seconds"] = to_seconds(timeout, f"The timeout of graph '{name}'")
 
@@ -308,6 +318,8 @@ class Graph:
             secrets=definition.secrets,
             outputs=definition.outputs,
             tags=definition.tags,
+            concurrency=Concurrency.of(definition.concurrency),
+            rate_limit=RateLimit.of(definition.rate_limit),
         )
         classes = {declaration_of(each).name: each for each in map(node_class, nodes or ())}
         for instance in definition.nodes:

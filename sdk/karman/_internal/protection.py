@@ -1,4 +1,4 @@
-"""Secrets must not leak: not by a repr, and not by an error that quotes them."""
+"""Secrets must not leak by a repr. What errors quote is taken out in `failures`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-MASK = "**********"
-
-_SHORTEST = 4
-"""Shorter secrets are not looked for in texts: they would be found in ordinary words."""
+from karman_core.domain.redaction import MASK
 
 
 def protect(model: type[BaseModel]) -> type[BaseModel]:
@@ -27,11 +24,3 @@ def protect(model: type[BaseModel]) -> type[BaseModel]:
         "__doc__": model.__doc__,
     }
     return types.new_class(model.__name__, (model,), exec_body=lambda body: body.update(attributes))
-
-
-def scrub(text: str, values: Iterable[str]) -> str:
-    """The text without the values of secrets. Longer values first, for one may be part of another."""
-    for value in sorted(values, key=len, reverse=True):
-        if len(value) >= _SHORTEST:
-            text = text.replace(value, MASK)
-    return text

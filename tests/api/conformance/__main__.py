@@ -45,6 +45,7 @@ CHECKED = (
 OF_MEANING = {
     "duplicate_name": "names in one list are told apart by the reader, not by a schema",
     "invalid_schema": "a JSON Schema in a field of its own",
+    "not_published": "which events are published is configured",
 }
 """Codes of problems that a request may have which is as the description says; every other one is to be described."""
 

@@ -13,6 +13,7 @@ from schemathesis import Case
 
 from karman_functions.local.asgi import AsgiAdapter
 from tests.api.client import ADMIN_KEY, DEFINITION, Api
+from tests.api.routes import HOOK
 from tests.scenario.clock import START_MS
 
 WIDE: dict[str, Any] = {
@@ -77,6 +78,9 @@ class World:
         }
         key = await self._call("POST", namespace, "/keys", {"name": "k", "scopes": ["read"]})
         self._named = {"namespace": namespace, "name": "g", "trigger": "cron-0", "key_id": key["id"]}
+        webhook = (await self._call("POST", namespace, "/webhooks", {"url": HOOK}))["id"]
+        delivery = (await self._call("POST", namespace, f"/webhooks/{webhook}/test", None))["id"]
+        self._named |= {"webhook_id": webhook, "delivery_id": delivery}
 
     def bind(self, case: Case[Any], chance: random.Random) -> None:
         """Make the request name things that are there, unless it is to be refused for what it names."""

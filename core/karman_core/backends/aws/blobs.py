@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from karman_core.backends.aws.clients import AwsClients
-from karman_core.backends.aws.errors import entry_error
+from karman_core.backends.aws.errors import entry_error, is_refusal
 from karman_core.backends.aws.settings import AwsSettings
 from karman_core.domain.errors import BackendError, NotFound
 
@@ -35,10 +35,24 @@ class S3Blobs:
 
     async def get(self, name: str) -> bytes:
         """Raises NotFound."""
+        key = self._key(name)
         try:
-            return await self._clients.call(_read, self._clients.s3, self._bucket(), self._key(name))
+            return await self._clients.call(_read, self._clients.s3, self._bucket(), key)
         except NotFound as error:
             raise NotFound(f"there is no blob {name!r}: {error.message}") from error
+        except BackendError as error:
+            # Whoever may not list the whole bucket is refused what is not there; a list of its own prefix tells.
+            if not is_refusal(error) or await self._exists(key):
+                raise
+            raise NotFound(
+                f"there is no blob {name!r}: it expired, was purged, or is another deployment's"
+            ) from error
+
+    async def _exists(self, key: str) -> bool:
+        page = await self._clients.call(
+            self._clients.s3.list_objects_v2, Bucket=self._bucket(), Prefix=key, MaxKeys=1
+        )
+        return any(found["Key"] == key for found in page.get("Contents", []))
 
     async def delete_prefix(self, prefix: str) -> None:
         """Remove every blob whose name begins with the prefix, which is not empty."""

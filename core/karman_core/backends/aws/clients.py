@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
 from karman_core.backends.aws.errors import translate
+from karman_core.backends.aws.logs import silence
 from karman_core.backends.aws.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ _PATIENCE = {
     "ssm": _Patience(5, 3, 10),
     "cloudwatch": _Patience(4, 3, 10),
     "lambda": _Patience(4, 3, 10),
+    "sts": _Patience(4, 3, 10),
 }
 
 
@@ -71,6 +73,7 @@ class AwsClients:
         self._making = threading.Lock()
         # Threads are started as calls need them, so an idle pool costs nothing.
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="karman-aws")
+        silence()
 
     @property
     def settings(self) -> AwsSettings:

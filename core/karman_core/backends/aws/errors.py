@@ -117,6 +117,14 @@ def translate(error: BaseException) -> KarmanError | None:
     return None
 
 
+def is_refusal(error: KarmanError) -> bool:
+    """Whether a service knew who called, and did not allow it."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - see translate
+
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and cause.response.get("Error", {}).get("Code") in _FORBIDDEN
+
+
 def entry_error(operation: str, code: str, message: str, *, our_fault: bool) -> KarmanError:
     """The error of one entry of a batch, by the same rules."""
     status = 400 if our_fault else _SERVER_ERROR_STATUS

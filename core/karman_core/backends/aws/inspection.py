@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from karman_core.backends.aws.clients import AwsClients
+from karman_core.backends.aws.function_inspection import FunctionInspection
 from karman_core.backends.aws.names import DEAD_LETTER_SUFFIX, dead_letter_name, queue_name
 from karman_core.backends.aws.redriving import queue_urls
 from karman_core.backends.aws.schema import TIME_TO_LIVE
@@ -18,8 +19,8 @@ from karman_core.domain.errors import KarmanError, NotFound
 from karman_core.ports.system import Clock
 from karman_core.ports.table import INDEXES
 
-FEW_CONCURRENT: Final = 100
-"""Accounts begin with 10 or 1,000; a control plane with one runtime of 50 batches does not fit into the former."""
+MANY_IN_FLIGHT: Final = 100_000
+"""SQS has at most 120,000 messages of a queue in flight, and then gives out none."""
 
 _DEPLOY = "deploy the stack again, or check the region and the variables of the deployment"
 _AGE_MINUTES = 10
@@ -52,7 +53,7 @@ class Inspection:
             ("bucket", self._bucket),
             ("event bus", self._bus),
             ("secrets", self._secrets),
-            ("concurrency", self._concurrency),
+            *FunctionInspection(self._clients).looks(),
         ]
         found = [check for name, look in looks for check in await _looked(name, look)]
         return [*found, self._cron(), ok("versions", f"boto3 {version('boto3')}, karman {version('karman')}")]
@@ -132,10 +133,18 @@ class Inspection:
             text += await self._age(name)
         dead = name.endswith((DEAD_LETTER_SUFFIX, "-undelivered"))
         if dead and waiting:
-            advice = "look at the log of dead_letters; `karman redrive-dead-letters` sends them back"
+            advice = (
+                "dead_letters takes them within minutes; if not, look at its log. `karman redrive-dead-letters` sends "
+                "them back"
+            )
             return warning(f"queue {name}", text, advice)
         if not dead and not json.loads(told.get("RedrivePolicy") or "{}").get("deadLetterTargetArn"):
             return problem(f"queue {name}", "has no dead-letter queue", "deploy the runtime again")
+        if working > MANY_IN_FLIGHT:
+            advice = (
+                "SQS gives out no more than 120,000 of a queue: more workers that finish, or fewer that begin"
+            )
+            return warning(f"queue {name}", text, advice)
         return ok(f"queue {name}", text)
 
     async def _age(self, name: str) -> str:
@@ -201,15 +210,6 @@ class Inspection:
             self._clients.ssm.get_parameters_by_path, Path=path, Recursive=True, MaxResults=1
         )
         return [ok("secrets", f"{path} can be read")]
-
-    async def _concurrency(self) -> list[Check]:
-        answer = await self._clients.call(self._clients.untyped("lambda").get_account_settings)
-        limits = answer["AccountLimit"]
-        total, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
-        text = f"{total:,} functions at one time in this account, {free:,} of them not reserved"
-        if free < FEW_CONCURRENT:
-            return [warning("concurrency", text, "raise the quota of Lambda's concurrent executions")]
-        return [ok("concurrency", text)]
 
 
 async def _looked(name: str, look: Callable[[], Awaitable[list[Check]]]) -> list[Check]:

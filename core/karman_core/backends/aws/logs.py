@@ -35,9 +35,20 @@ def log_as_json(level: str, service: str, *filters: logging.Filter) -> LambdaPow
         for each in filters:
             handler.addFilter(each)
     root.setLevel(level.upper())
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    silence()
     return formatter
+
+
+def silence() -> None:
+    """Keep boto3's loggers from saying what they send and get: values of secrets, credentials' tokens, signatures.
+
+    They do so at the level `debug`, which is asked for to see Karman's own lines. A level that somebody gave to one of
+    them by name is left as it is.
+    """
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
 
 
 def _to_stdout(root: logging.Logger) -> logging.Handler:

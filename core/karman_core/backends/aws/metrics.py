@@ -1,8 +1,9 @@
 """Metrics for CloudWatch: an observer that counts, and writes what it counted to stdout in the embedded metric format.
 
 Nothing is called: CloudWatch Logs takes the metrics out of the log. Counts are summed here, so that a batch of messages
-is one line. What was only found (a redelivery tells everything once more) is not counted. docs/observability.md lists
-the metrics; no id is ever a dimension.
+is one line; a count of nothing is not written, since each metric costs by the hour in which it is. What was only found
+(a redelivery tells everything once more) is not counted. docs/observability.md lists the metrics; no id is ever a
+dimension.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from karman_core.ports.observer import (
     GroupEnded,
     LeaseLost,
     LetterDied,
+    MessagePassedOn,
     Observation,
     RunBegan,
     RunEnded,
@@ -60,14 +62,18 @@ class CloudWatchMetrics:
                 self._run(observation)
             case LeaseLost():
                 self.count("LeasesLost")
+            case MessagePassedOn():
+                self.count("MessagesPassedOn")
             case LetterDied(outcome=outcome):
+                self.count("DeadLetters")  # for the alarm, which cannot look for all outcomes
                 self.count("DeadLetters", Outcome=outcome)
             case _:
                 pass
 
     def count(self, name: str, number: int = 1, **dimensions: str) -> None:
         """Add to a count."""
-        self._counts[tuple(sorted(dimensions.items()))][name] += number
+        if number:
+            self._counts[tuple(sorted(dimensions.items()))][name] += number
 
     def value(self, name: str, unit: str, value: float) -> None:
         """Add a value to a distribution."""

@@ -23,6 +23,16 @@ _PLAIN_RUNTIME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _OUTSIDE = re.compile(r"[^A-Za-z0-9]+")
 
 
+def deployment_prefix(stage: str) -> str:
+    """What the names of everything begin with that belongs to a stage; no stage has a hyphen."""
+    return f"karman-{stage}"
+
+
+def schedule_group(prefix: str) -> str:
+    """The group of a deployment's cron triggers."""
+    return f"{prefix}-cron"
+
+
 def queue_name(prefix: str, queue: str) -> str:
     """The SQS name of the queue `{namespace}/{runtime}`: `{prefix}-{namespace}-{runtime}`.
 

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from karman_core.backends.aws.backoff import Backoff, chunks, each
 from karman_core.backends.aws.clients import LONG_POLL_SECONDS, AwsClients
-from karman_core.backends.aws.errors import entry_error
+from karman_core.backends.aws.errors import entry_error, is_refusal
 from karman_core.backends.aws.names import dead_letter_name, queue_name
 from karman_core.backends.aws.settings import AwsSettings
-from karman_core.domain.errors import Conflict, ItemTooLarge, NotFound, Unavailable
+from karman_core.domain.errors import (
+    BackendError,
+    Conflict,
+    InvalidRequest,
+    ItemTooLarge,
+    NotFound,
+    Problem,
+    Unavailable,
+)
 from karman_core.ports.queue import MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, Depth, Incoming, Outgoing
 from karman_core.ports.system import Clock, Entropy
 
@@ -63,7 +71,14 @@ class SQSQueue:
         self._arns: dict[str, str] = {}
 
     async def create(self, queue: str) -> None:
-        """Make the queue and its dead-letter queue unless they exist; those that do are left as they are."""
+        """Make the queue and its dead-letter queue unless they exist; those that do are left as they are.
+
+        Raises InvalidRequest where this process may make none, and a stack has to.
+        """
+        with _allowed_to_make(queue):
+            await self._create(queue)
+
+    async def _create(self, queue: str) -> None:
         name = queue_name(self._settings.prefix, queue)
         dead_url = await self._make(dead_letter_name(self._settings.prefix, queue), {})
         redrive = {
@@ -113,7 +128,7 @@ class SQSQueue:
                 VisibilityTimeout=lease_seconds,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
             )
-        return [_incoming(message) for message in answer.get("Messages", [])]
+        return [incoming(message) for message in answer.get("Messages", [])]
 
     async def extend(self, queue: str, receipts: Sequence[str], lease_seconds: int) -> list[str]:
         """Make each lease end `lease_seconds` from now (0 gives the message back). Returns the stale receipts."""
@@ -252,7 +267,27 @@ class SQSQueue:
             ) from error
 
 
-def _incoming(message: MessageTypeDef) -> Incoming:
+@contextmanager
+def _allowed_to_make(queue: str) -> Iterator[None]:
+    """Say what to do where there is no queue, and the role may not make it."""
+    try:
+        yield
+    except BackendError as error:
+        if not is_refusal(error):
+            raise
+        namespace, _, runtime = queue.partition("/")
+        problem = Problem(
+            "runtime",
+            "no_task_queue",
+            f"There is no task queue of runtime '{runtime}' in namespace '{namespace}', and nobody here may make one. "
+            f"Deploy ExternalRuntime(..., namespace='{namespace}', runtime='{runtime}'), or set "
+            "create_queues in the configuration of the control plane.",
+        )
+        raise InvalidRequest("Nodes of this runtime cannot be registered.", [problem]) from error
+
+
+def incoming(message: MessageTypeDef) -> Incoming:
+    """A message as SQS gave it, asked for its receive count and when it was sent."""
     attributes = message["Attributes"]
     return Incoming(
         id=message["MessageId"],

@@ -1,9 +1,9 @@
 """Dead letters are sent back to the task queue that they died on: for when the cause has been mended.
 
-Usually there are none to send: the function of dead letters takes them at once. They wait where it fails, or is not
-deployed. Each is sent before it is deleted, so a crash in between sends it twice, which does no harm: whoever receives
-a message looks before it runs. (SQS's own StartMessageMoveTask would do the same, but emulators lack it, and it cannot
-be waited for.)
+Usually there are none to send: the function of dead letters takes them every few minutes. They wait where it fails, or
+is not deployed. Each is sent before it is deleted, so a crash in between sends it twice, which does no harm: whoever
+receives a message looks before it runs. (SQS's own StartMessageMoveTask would do the same, but emulators lack it, and
+it cannot be waited for.)
 """
 
 from __future__ import annotations

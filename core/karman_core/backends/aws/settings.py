@@ -27,6 +27,7 @@ class AwsSettings:
             that a list of triggers does not read every timer.
         scheduler_role_arn: the role in which Scheduler sends to the queues and calls the cron target.
         cron_target_arn: the Lambda function or queue that a cron trigger calls.
+        webhooks_target_arn: the function that delivers webhooks, which timers of deliveries call.
         scheduler_dead_letter_arn: the queue for firings that could not be delivered in a day.
         secrets_key_id: the KMS key of secrets; None for the account's own `aws/ssm`.
         fair_queues: send `fair_group` as message group. Costs 25 % more a request; keeps one run with many branches
@@ -49,6 +50,7 @@ class AwsSettings:
     schedule_group: str = "default"
     scheduler_role_arn: str = ""
     cron_target_arn: str = ""
+    webhooks_target_arn: str = ""
     scheduler_dead_letter_arn: str | None = None
     secrets_key_id: str | None = None
     fair_queues: bool = True

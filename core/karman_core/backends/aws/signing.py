@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
+from karman_core.backends.aws.logs import silence
 from karman_core.domain.errors import InvalidRequest, Unauthorized
 
 
@@ -24,6 +25,7 @@ def signer(
         InvalidRequest: no region is known.
         Unauthorized: no credentials are found.
     """
+    silence()
     try:
         session = Session(profile=profile)
         where = region or session.get_config_variable("region")

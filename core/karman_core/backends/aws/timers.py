@@ -18,7 +18,9 @@ from karman_core.backends.aws.settings import AwsSettings
 from karman_core.ports.queue import Outgoing
 from karman_core.ports.system import Clock
 from karman_core.ports.timers import Timer
+from karman_core.ports.webhooks import WEBHOOKS
 
+_SOON_MS = 2_000
 _NAME = re.compile(r"[0-9a-zA-Z_.-]{1,64}")
 
 
@@ -40,22 +42,30 @@ class SchedulerTimers:
         """
         _check_name(timer.name)
         check_size(timer.body)
+        if timer.queue == WEBHOOKS:
+            # Calls a function, to which nothing can be sent instead: one whose time has come is due in a moment.
+            soon_ms = self._clock.now_ms() + _SOON_MS
+            await self._put(timer, max(timer.at_ms, soon_ms), self._settings.webhooks_target_arn)
+            return
         if timer.at_ms <= self._clock.now_ms():
             # First the message: if this ends in between, the old timer fires as well, and nothing is lost.
             await self._queue.send(timer.queue, [Outgoing(timer.body)])
             await self.cancel(timer.name)
             return
+        await self._put(timer, timer.at_ms, await self._queue.arn(timer.queue))
+
+    async def _put(self, timer: Timer, at_ms: int, arn: str) -> None:
         await put_schedule(
             self._clients,
             {
                 "Name": timer.name,
                 "GroupName": self._settings.timer_group,
-                "ScheduleExpression": f"at({_whole_second(timer.at_ms)})",
+                "ScheduleExpression": f"at({_whole_second(at_ms)})",
                 "ScheduleExpressionTimezone": "UTC",
                 "ActionAfterCompletion": "DELETE",
                 "Description": f"A timer of {timer.queue}"[:512],
                 "State": "ENABLED",
-                "Target": target_of(self._settings, await self._queue.arn(timer.queue), literal(timer.body)),
+                "Target": target_of(self._settings, arn, literal(timer.body)),
             },
         )
 

@@ -88,8 +88,13 @@ class FileStore:
         self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        digest = hashlib.sha256(name.encode("ascii")).hexdigest()
-        return self._directory / digest[:2] / digest
+        return blob_path(self._directory, name)
+
+
+def blob_path(directory: Path, name: str) -> Path:
+    """Where the file of a blob is."""
+    digest = hashlib.sha256(name.encode("ascii", "replace")).hexdigest()
+    return directory / digest[:2] / digest
 
 
 class SQLiteBlobs:

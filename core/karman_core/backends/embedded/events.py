@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from karman_core.backends.embedded.database import Database
-from karman_core.ports.events import Event
+from karman_core.ports.events import Event, Published
 
 _PUBLISH = (
     "INSERT INTO events (id, kind, namespace, at_ms, detail) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _READ = "SELECT position, id, kind, namespace, at_ms, detail FROM events WHERE position > ? ORDER BY position LIMIT ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """An event and its place in the file: what is read with `after=position` came later."""
-
-    position: int
-    event: Event
 
 
 class SQLiteEvents:

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from karman_core.domain.errors import BackendError, KarmanError, Throttled, Unavailable
 
+_NO_TEXT = "Could not decode to UTF-8"
+"""What Python says of a text that is none any more; SQLite has no code for it."""
+
 _PRIMARY_CODE = 0xFF
 """The low byte of an extended result code is the primary one."""
 
@@ -24,12 +27,25 @@ def translating(path: str) -> Iterator[None]:
         raise translated from error
 
 
+class Damaged(sqlite3.DatabaseError):
+    """A row that SQLite reads and that is not as it was written: SQLite does not know what it holds."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection held a lock for too long."""
     return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether the disk, or a limit on the size of files, kept it from being written."""
+    return _code(error) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
 def _code(error: sqlite3.Error) -> int:
+    if not hasattr(error, "sqlite_errorcode") and _NO_TEXT in str(error):
+        return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
 
 
@@ -54,9 +70,12 @@ _UNAVAILABLE = {
 }
 
 _UNUSABLE = {
-    sqlite3.SQLITE_NOTADB: "is no SQLite database; name another file, or move this one away",
+    sqlite3.SQLITE_NOTADB: (
+        "is no SQLite database; name another file, or move this one away. If it was one, go back to a backup"
+        " (docs/operate.md)"
+    ),
     sqlite3.SQLITE_CORRUPT: (
-        "is damaged; stop all that uses it, keep a copy, and save what can be read with"
-        " `sqlite3 FILE .recover | sqlite3 NEW`, or go back to a backup"
+        "is damaged; stop all that uses it, keep a copy, and go back to a backup (docs/operate.md), or save what can"
+        " be read with `sqlite3 FILE .recover | sqlite3 NEW`"
     ),
 }

@@ -10,6 +10,7 @@ import base64
 import json
 from typing import Any
 
+from karman_core.backends.embedded.failures import Damaged
 from karman_core.ports.table import Item, Value
 
 _BYTES = "$b"
@@ -24,10 +25,13 @@ def encode(item: Item) -> str:
 
 
 def decode(pk: str, sk: str, body: str) -> dict[str, Any]:
-    """The item of a row."""
+    """The item of a row. Raises Damaged."""
     item: dict[str, Any] = {"pk": pk, "sk": sk}
-    # Most items have neither bytes nor sets, and the parser is four times as fast without a hook.
-    item.update(_TAGGED.decode(body) if "$" in body else _PLAIN.decode(body))
+    try:
+        # Most items have neither bytes nor sets, and the parser is four times as fast without a hook.
+        item.update(_TAGGED.decode(body) if "$" in body else _PLAIN.decode(body))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Damaged(f"the item {pk} {sk} cannot be read") from error
     return item
 
 

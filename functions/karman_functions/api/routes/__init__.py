@@ -11,10 +11,12 @@ from karman_functions.api.routes import (
     namespaces,
     nodes,
     overview,
+    quotas,
     reference,
     runs,
     signals,
     triggers,
+    webhooks,
     work,
 )
 
@@ -31,5 +33,7 @@ RESOURCES = (
     triggers.resource,
     work.resource,
     keys.resource,
+    webhooks.resource,
+    quotas.resource,
     audit.resource,
 )

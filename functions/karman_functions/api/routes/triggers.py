@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Body
 
 from karman_core.domain.cron import next_firing
 from karman_core.domain.errors import InvalidRequest, NotFound
 from karman_core.engine.access import Scope
+from karman_core.engine.reconciling import Reconciliation
 from karman_core.engine.views import Started
 from karman_core.ports.timers import Schedule
 from karman_functions.api.context import engine, operator, services
 from karman_functions.api.limits import MAX_PAGE
-from karman_functions.api.models import Trigger, Triggers
+from karman_functions.api.models import SchedulesToReconcile, Trigger, Triggers
 from karman_functions.api.paging import page_of
 from karman_functions.api.parameters import Cursor, GraphName, Limit, Namespace, TriggerName
 from karman_functions.api.routing import Resource
@@ -56,6 +60,18 @@ async def enable_trigger(namespace: Namespace, name: GraphName, trigger: Trigger
 async def disable_trigger(namespace: Namespace, name: GraphName, trigger: TriggerName) -> Trigger:
     """Keep a trigger from firing, by a new version of its graph; nothing changes if it does not anyway."""
     return await _set(namespace, name, trigger, enabled=False)
+
+
+@resource.route("POST", "/triggers/reconcile", Scope.ADMIN)
+async def reconcile_triggers(
+    namespace: Namespace,
+    body: Annotated[SchedulesToReconcile, Body()] = SchedulesToReconcile(),  # noqa: B008  frozen
+) -> Reconciliation:
+    """Compare the schedules with the graphs' triggers, and mend what is missing, orphaned or different."""
+    if body.dry_run:
+        return Reconciliation(tuple(await engine().reconciler.differences(namespace)), mended=False)
+    told = await operator().reconcile(namespace, rewrite=body.rewrite)
+    return Reconciliation(tuple(told), mended=True)
 
 
 async def _set(namespace: str, graph: str, trigger: str, *, enabled: bool) -> Trigger:

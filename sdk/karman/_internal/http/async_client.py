@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from karman._internal.durations import Duration, to_seconds
 from karman._internal.http.async_control_client import AsyncControlMethods
 from karman._internal.http.async_overview_client import AsyncOverviewMethods
+from karman._internal.http.async_webhook_client import AsyncWebhookMethods
 from karman._internal.http.calls import Call, T
 from karman._internal.http.configuration import configure
 from karman._internal.http.exchange import DEFAULT_TIMEOUT_SECONDS, Exchange, Watch
@@ -37,7 +38,7 @@ from karman_core.engine.views import (
 )
 
 
-class AsyncClient(AsyncOverviewMethods, AsyncControlMethods):
+class AsyncClient(AsyncOverviewMethods, AsyncControlMethods, AsyncWebhookMethods):
     """Karman's HTTP API, for asyncio.
 
         async with AsyncClient("http://127.0.0.1:8700", api_key="...") as karman:

@@ -19,6 +19,7 @@ from karman._internal.http.failures import Backoff, refused, result_of, unreacha
 from karman._internal.http.overview_client import OverviewMethods
 from karman._internal.http.results import Checked, Firings, GraphVersion, Health, Page
 from karman._internal.http.routes import GraphLike, HasName, Routes, RunOptions, name_of
+from karman._internal.http.webhook_client import WebhookMethods
 from karman._internal.http.work_routes import WorkRoutes
 from karman._internal.results import NodeOutcome
 from karman_core.domain.definition import JSON, RegisteredNode
@@ -36,7 +37,7 @@ from karman_core.engine.views import (
 )
 
 
-class Client(OverviewMethods, ControlMethods):
+class Client(OverviewMethods, ControlMethods, WebhookMethods):
     """Karman's HTTP API, blocking. `AsyncClient` has the same methods as coroutines.
 
         with Client("http://127.0.0.1:8700", api_key="...") as karman:

@@ -27,6 +27,7 @@ from karman.errors import (
     NotFound,
     PayloadTooLarge,
     Problem,
+    QuotaExceeded,
     RateLimited,
     StillRunning,
     TransactionFailed,
@@ -134,9 +135,9 @@ def refused(response: httpx.Response) -> Failed:
     request_id = problem.get("request_id") or response.headers.get("x-request-id")
     if request_id:
         error.add_note(f"request id: {request_id}")
-    return Failed(
-        error, status in _AGAIN, undone=status == HTTPStatus.TOO_MANY_REQUESTS, retry_after_seconds=wait
-    )
+    # What a quota refuses is the caller's to know; whether time helps, and how much, the error says.
+    helps = status in _AGAIN and not isinstance(error, QuotaExceeded)
+    return Failed(error, helps, undone=status == HTTPStatus.TOO_MANY_REQUESTS, retry_after_seconds=wait)
 
 
 def result_of(call: Call[T], response: httpx.Response) -> T:
@@ -156,6 +157,8 @@ def _made(kind: type[KarmanError], message: str, problems: object, wait: float |
         return kind(message, _problems(problems))
     if issubclass(kind, RateLimited):
         return kind(message, 1.0 if wait is None else wait)
+    if issubclass(kind, QuotaExceeded):
+        return kind(message, wait)
     if issubclass(kind, ConditionFailed):
         return kind(message, None)
     if issubclass(kind, TransactionFailed):

@@ -13,6 +13,8 @@ from karman._internal.http.overview_routes import OverviewRoutes, RunsWanted
 from karman._internal.http.results import Firings, Page
 from karman._internal.http.routes import Routes
 from karman._internal.http.watching import ChangeWatch
+from karman_core.domain.quotas import NamespaceQuotas
+from karman_core.engine.reconciling import Reconciliation
 from karman_core.engine.summaries import NamespaceView, RunProgress, Statistics
 from karman_core.engine.views import RunView
 
@@ -94,6 +96,15 @@ class OverviewMethods(ABC):
         """Keep a cron trigger from firing, by a new version of its graph, if it does. Raises NotFound."""
         return self._send(OverviewRoutes(self._routes).set_trigger(graph, trigger, "disable"))
 
+    def reconcile_triggers(self, *, dry_run: bool = False, rewrite: bool = False) -> Reconciliation:
+        """Compare the schedules of this client's namespace with its graphs' triggers, and mend what is different.
+
+        Args:
+            dry_run: tell, and change nothing.
+            rewrite: write all other schedules again too, with their target and role.
+        """
+        return self._send(OverviewRoutes(self._routes).reconcile(dry_run=dry_run, rewrite=rewrite))
+
     def namespaces(self, *, page_size: int | None = None) -> Iterator[str]:
         """The names of all namespaces, sorted. Takes the server's own admin key."""
         return self._all(OverviewRoutes(self._routes).namespaces(page_size))
@@ -105,6 +116,27 @@ class OverviewMethods(ABC):
     def create_namespace(self) -> NamespaceView:
         """Make this client's namespace, unless it is there."""
         return self._send(OverviewRoutes(self._routes).create_namespace())
+
+    def quotas(self) -> NamespaceQuotas:
+        """What all runs of this client's namespace may take together."""
+        return self._send(OverviewRoutes(self._routes).quotas())
+
+    def set_quotas(
+        self,
+        *,
+        concurrent_runs: int | None = None,
+        states_per_second: float | None = None,
+        payload_bytes: int | None = None,
+    ) -> NamespaceQuotas:
+        """Replace all quotas of this client's namespace. Takes the server's own admin key.
+
+        Args:
+            concurrent_runs: so many runs go on at a time; None for no limit, as of the others.
+            states_per_second: so many states begin a second.
+            payload_bytes: of the largest payload, as JSON.
+        """
+        quotas = NamespaceQuotas(concurrent_runs, states_per_second, payload_bytes)
+        return self._send(OverviewRoutes(self._routes).set_quotas(quotas))
 
     @abstractmethod
     def _all(self, call: Call[Page[T]]) -> Iterator[T]: ...

@@ -10,6 +10,8 @@ from karman._internal.http.calls import Call, nothing
 from karman._internal.http.results import Firings, Page, page_reader, reader
 from karman._internal.http.routes import Routes
 from karman.errors import InvalidInput
+from karman_core.domain.quotas import NamespaceQuotas
+from karman_core.engine.reconciling import Reconciliation
 from karman_core.engine.summaries import NamespaceView, RunProgress, Statistics
 from karman_core.engine.views import RunView
 
@@ -64,6 +66,10 @@ class OverviewRoutes:
     def set_trigger(self, graph: str, trigger: str, verb: str) -> Call[Firings]:
         return Call("POST", self.routes.path("graphs", graph, "triggers", trigger, verb), reader(Firings))
 
+    def reconcile(self, *, dry_run: bool, rewrite: bool) -> Call[Reconciliation]:
+        path, body = self.routes.path("triggers", "reconcile"), {"dry_run": dry_run, "rewrite": rewrite}
+        return Call("POST", path, reader(Reconciliation), body)
+
     def namespaces(self, page_size: int | None) -> Call[Page[str]]:
         return Call("GET", "/v1/namespaces", page_reader("namespaces", str), query={"limit": page_size})
 
@@ -72,6 +78,12 @@ class OverviewRoutes:
 
     def create_namespace(self) -> Call[NamespaceView]:
         return Call("PUT", self.routes.path(), reader(NamespaceView))
+
+    def quotas(self) -> Call[NamespaceQuotas]:
+        return Call("GET", self.routes.path("quotas"), reader(NamespaceQuotas))
+
+    def set_quotas(self, quotas: NamespaceQuotas) -> Call[NamespaceQuotas]:
+        return Call("PUT", self.routes.path("quotas"), reader(NamespaceQuotas), quotas.as_json())
 
 
 def epoch_ms(moment: datetime | None, name: str) -> int | None:
