@@ -136,6 +136,9 @@ def _on_table(operation: str, table: str, keys: list[str]) -> Needed:
 
 def _sqs(operation: str, body: Mapping[str, Any]) -> Iterator[Needed]:
     """A batch is allowed by the action of its entries."""
+    if operation == "ListQueues":
+        yield "sqs:ListQueues", "*", {}
+        return
     name = body["QueueName"] if "QueueName" in body else body["QueueUrl"].rpartition("/")[2]
     yield f"sqs:{operation.removesuffix(_BATCH)}", arn("sqs", name), {}
 

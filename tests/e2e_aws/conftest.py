@@ -54,7 +54,8 @@ class Deployed:
 
     @property
     def context(self) -> dict[str, object]:
-        return {"karman": {"stage": "e2e", "bundle_for": "host"}, "nodes": str(self.nodes)}
+        config = {"stage": "e2e", "bundle_for": "host", "dead_letters_minutes": 1}
+        return {"karman": config, "nodes": str(self.nodes)}
 
     def cdk(self, *words: str) -> str:
         return self.account.cdk(*words, app=APP, context=self.context)
@@ -198,9 +199,6 @@ def faults(deployed: Deployed, client: Client) -> Faults:
         assert view.valid, view.problems
     begun = {name: client.trigger(name).run_id for name in ("exits", "hangs", "survives")}
     sqs = deployed.boto("sqs")
-    dead = sqs.get_queue_url(QueueName="karman-e2e-default-faulty-dlq")["QueueUrl"]
-    # It is tried ten times from there, each half a minute after the one before.
-    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"VisibilityTimeout": "1"})
     # Of a version of the graph that nobody ever stored.
     run = RunRef("default", begun["exits"], "exits", 99, 0, 10**15)
     poison = encode(Advance(Position(run, (), 0, "exit")))

@@ -85,7 +85,7 @@ class Account:
 
 def start_account(folder: Path) -> Account:
     """MiniStack, with an account of its own, which ends with this process."""
-    port = emulators._free_port()  # noqa: SLF001  the one way to have another MiniStack than the shared one
+    port = emulators.free_port()
     environment = {
         "BIND_HOST": "127.0.0.1",
         "MINISTACK_HOST": "127.0.0.1",
@@ -97,8 +97,9 @@ def start_account(folder: Path) -> Account:
     }
     source = _MINISTACK.format(root=str(ROOT), folder=str(folder))
     command: Sequence[str] = [sys.executable, "-c", source]
-    endpoint = emulators._start("ministack", command, port, emulators._is_healthy, environment)  # noqa: SLF001
-    return Account(endpoint, folder)
+    # The one way to have another MiniStack than the shared one.
+    begun = emulators._begin("ministack", command, port, emulators._is_healthy, environment)  # noqa: SLF001
+    return Account(emulators._for_this_process(begun), folder)  # noqa: SLF001
 
 
 def eventually(look: Callable[[], T], seconds: float = 90) -> T:

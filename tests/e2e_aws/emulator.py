@@ -71,11 +71,11 @@ def mend() -> None:
         name = handlers._p(params, "StackName")
         return delete({**params, "StackName": name.split("/")[1] if name.startswith("arn:") else name})
 
-    def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: Any) -> Any:
+    def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: Any, view: Any = None) -> Any:
         if event.get("Source") == "aws.scheduler" and "Input" in target:
             due = time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(event["Time"]))
             target = {**target, "Input": target["Input"].replace("<aws.scheduler.scheduled-time>", due)}
-        return invoke(target, event, rule)
+        return invoke(target, event, rule, view)
 
     queues = provisioners._RESOURCE_HANDLERS["AWS::SQS::Queue"]
     create_queue = queues["create"]

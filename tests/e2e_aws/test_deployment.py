@@ -52,7 +52,7 @@ def test_the_harvest(client: Client, tmp_path: Path) -> None:
     with serving(Settings(slow=0, quiet=True)) as api:
         out = tmp_path / "records.jsonl"
         run = client.trigger(
-            harvest.name, {"base_url": api.url, "out": str(out)}, wait=True, wait_timeout=120
+            harvest.name, {"base_url": api.url, "out": str(out)}, wait=True, wait_timeout=300
         )
 
     assert run.status == SUCCEEDED

@@ -7,8 +7,10 @@ import pytest
 
 from karman import Client
 from karman.errors import NotFound
+from karman.webhooks import RunEvent
 from tests.e2e_aws.conftest import LETTERS, Deployed
 from tests.e2e_aws.deployment import SUCCEEDED, eventually
+from tests.webhooks.receiver import receiving
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -72,6 +74,27 @@ def test_a_key_is_rotated_and_revoked(client: Client) -> None:
     client.revoke_key(issued.id)
 
     assert all(each.id != issued.id for each in client.keys())  # noqa: SIM118  no mapping
+
+
+def test_a_webhook_hears_of_a_run_and_its_receiver_is_asked_again(deployed: Deployed, client: Client) -> None:
+    functions = deployed.boto("lambda")
+    for name in ("karman-e2e-api", "karman-e2e-webhooks"):
+        variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**variables, "KARMAN_WEBHOOK_LOOPBACK": "true"}}
+        )
+    with receiving(500) as receiver:
+        webhook = client.create_webhook(receiver.url, graphs=["writes"])
+        try:
+            run = client.trigger("writes", {"characters": 10}, wait=True, wait_timeout=60)
+            eventually(lambda: [each.status for each in client.deliveries(webhook.id)] == ["DELIVERED"])
+        finally:
+            client.delete_webhook(webhook.id)
+
+    assert [each.is_signed_with(webhook.secret) for each in receiver.received] == [True, True]
+    assert len({each.id for each in receiver.received}) == 1
+    told = RunEvent.model_validate(receiver.received[0].payload["data"])
+    assert (told.run_id, told.status, told.totals.succeeded) == (run.run_id, SUCCEEDED, 2)
 
 
 def test_the_sweeper_goes_round(deployed: Deployed) -> None:

@@ -12,7 +12,7 @@ from tests.e2e_aws.policies import Policy, policy_of
 pytestmark = pytest.mark.timeout(900)
 
 PREFIX = "karman-e2e-"
-CONTROL = ("api", "cron", "dead_letters", "sweeper")
+CONTROL = ("api", "cron", "dead_letters", "sweeper", "webhooks")
 WORKERS = "workers"
 """Functions that run nodes, and the container: their policies differ in names alone, so what one calls all need."""
 
@@ -22,11 +22,9 @@ def because(reason: str, *actions: str) -> dict[str, str]:
 
 
 LOGS = because("Lambda itself, in the function's role", "logs:CreateLogStream", "logs:PutLogEvents")
-POLLER = because(
-    "Lambda's poller, in the function's role",
+GIVEN_BACK = because(
+    "letters that fail, and stay for the next round: tests/functions/test_dead_letter_rounds.py",
     "sqs:ChangeMessageVisibility",
-    "sqs:DeleteMessage",
-    "sqs:ReceiveMessage",
 )
 ONCE_MORE = because(
     "a timer that is set again: tests/contract/test_timers.py",
@@ -40,6 +38,14 @@ LEASED = because(
     "sqs:DeleteMessage",
     "ssm:GetParameters",
 )
+GIVEN_BACK = because(
+    "a slot of a trigger that came to nothing: tests/scenario/test_slot_limits.py",
+    "dynamodb:ConditionCheckItem",
+)
+SET_AGAIN = because("a timer that is set again: tests/webhooks", "scheduler:UpdateSchedule")
+UNDELIVERED = because(
+    "Lambda itself, for an event that failed again and again", "sqs:GetQueueUrl", "sqs:SendMessage"
+)
 PURGE = because(
     "a purge that takes longer than its request: tests/scenario/test_purges.py",
     "s3:DeleteObject",
@@ -49,6 +55,7 @@ TABLE = because(
     "the one table is not divided among functions of the control plane",
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
+    "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
@@ -70,10 +77,11 @@ ANY_RUN = TABLE | because(
     "sqs:SendMessage",
 )
 NOT_CALLED: Mapping[str, Mapping[str, str]] = {
-    "api": LOGS | LEASED,
+    "api": LOGS | LEASED | GIVEN_BACK,
     "cron": LOGS | TABLE,
-    "dead_letters": LOGS | ANY_RUN | POLLER,
+    "dead_letters": LOGS | ANY_RUN | GIVEN_BACK,
     "sweeper": LOGS | ANY_RUN,
+    "webhooks": LOGS | SET_AGAIN | UNDELIVERED,
     WORKERS: LOGS | ONCE_MORE | PURGE,
 }
 """What is allowed and need not have been called here, with the reason."""

@@ -1,13 +1,19 @@
 """Last of all: what is deployed is changed, and then it goes."""
 
+import json
+import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from karman import Client
-from tests.e2e_aws.conftest import Deployed
+from tests.e2e_aws.conftest import APP, LETTERS, Deployed
+from tests.e2e_aws.deployment import CDK
 from tests.e2e_aws.nodes.flow import graph as greeting
+from tests.e2e_aws.nodes.flow import writes
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -33,9 +39,14 @@ def test_an_update_of_nodes_and_graph(
     deployed.cdk("diff", "--all", "--fail")
 
 
-def test_destroying_it_leaves_nothing(deployed: Deployed) -> None:
-    """Last: only what CDK's bootstrap made is left."""
-    deployed.cdk("destroy", "--all", "--force")
+def test_destroying_it_leaves_nothing(deployed: Deployed, client: Client, tmp_path: Path) -> None:
+    """Last, by Karman's command: only what CDK's bootstrap made is left. Secrets and a queue are of no stack."""
+    assert client.put_graph(writes, secrets={"letters": LETTERS}).valid
+    for name in ("karman-e2e-default-later", "karman-e2e-default-later-dlq"):
+        deployed.boto("sqs").create_queue(QueueName=name)
+    said = destroy(deployed, tmp_path)
+    assert "secrets that no stack knows of: 1" in said
+    assert "karman-e2e-default-later-dlq" in said
 
     left = {
         "tables": deployed.boto("dynamodb").list_tables()["TableNames"],
@@ -62,6 +73,33 @@ def test_destroying_it_leaves_nothing(deployed: Deployed) -> None:
         ),
     }
     assert {name: found for name, found in left.items() if found} == {}
+
+
+def destroy(deployed: Deployed, folder: Path) -> str:
+    """`karman destroy`, as whoever has no clone calls it."""
+    given = [
+        word
+        for name, value in deployed.context.items()
+        for word in ("--context", f"{name}={value if isinstance(value, str) else json.dumps(value)}")
+    ]
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("karman")),
+            "destroy",
+            "--yes",
+            "--app",
+            f"{sys.executable} {APP}",
+            *given,
+        ],
+        cwd=folder,
+        env={**deployed.environment, "PATH": f"{CDK.parent}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stderr
 
 
 def names(items: list[dict[str, Any]], key: str) -> set[str]:
