@@ -27,8 +27,20 @@ PORT_CALLS = tuple(
 )
 """Every method of every port."""
 
-UNUSED = frozenset({"queue.depth", "timers.cancel", "blobs.delete_prefix"})
-"""No use case of the engine makes them."""
+LEVERS = (
+    "cancel",
+    "pause",
+    "resume",
+    "retry",
+    "retry_state",
+    "rerun",
+    "skip",
+    "redrive",
+    "purge",
+    "bulk",
+    "signal",
+)
+"""Every operation on runs that operators have."""
 
 
 @dataclass(slots=True)
@@ -40,6 +52,7 @@ class Covered:
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     steps: int = 0
     executions: int = 0
 
@@ -50,19 +63,30 @@ class Covered:
         self.faults += other.faults
         self.calls += other.calls
         self.statuses += other.statuses
+        self.requests += other.requests
         self.steps += other.steps
         self.executions += other.executions
 
     @property
     def never_called(self) -> list[str]:
         """Port calls that nothing made."""
-        return [name for name in PORT_CALLS if not self.calls[name] and name not in UNUSED]
+        return [name for name in PORT_CALLS if not self.calls[name]]
 
     @property
     def never_hit(self) -> list[str]:
         """Port calls that were made, and at which no fault ever struck."""
         hit = {name for _, name in self.faults}
         return [name for name in PORT_CALLS if self.calls[name] and name not in hit]
+
+    @property
+    def never_done(self) -> list[str]:
+        """What operators ask for, and what never was carried out."""
+        return [name for name in LEVERS if not self.requests[name, "done"]]
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there is anything that was never reached."""
+        return bool(self.never_called or self.never_hit or self.never_done)
 
     def report(self) -> str:
         """For people: faults by kind and port, statuses, and what was never reached."""
@@ -80,6 +104,11 @@ class Covered:
             lines.append(f"{kind:<14}" + "".join(f"{count or '-':>11}" for count in counts))
         lines.append(f"port calls never made: {', '.join(self.never_called) or 'none'}")
         lines.append(f"port calls made but never hit: {', '.join(self.never_hit) or 'none'}")
+        asked = Counter(dict.fromkeys(LEVERS, 0))
+        for (name, _), times in self.requests.items():
+            asked[name] += times
+        told = (f"{name} {self.requests[name, 'done']} of {asked[name]}" for name in LEVERS)
+        lines.append(f"operators' requests carried out: {', '.join(told)}")
         lines += [f"FAILED seed {seed}: {failure}" for seed, failure in sorted(self.failures.items())]
         return "\n".join(lines)
 
@@ -93,6 +122,7 @@ def cover(seeds: Iterable[int]) -> Covered:
         covered.faults += outcome.faults
         covered.calls += outcome.calls
         covered.statuses += outcome.statuses
+        covered.requests += outcome.requests
         covered.steps += outcome.steps
         covered.executions += outcome.executions
         if outcome.failure is not None:

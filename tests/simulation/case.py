@@ -22,12 +22,15 @@ SETTINGS = (
 BEHAVIOURS = ("retry", "requeue", "wait", "store", "slow", "signals", "wild", "loops")
 OPERATIONS = (
     "pause", "signal", "retry", "sweep", "cancel", "restart", "deploy", "duplicate", "fire", "foreign", "twice",
-    "define", "retry_state", "rerun",
+    "define", "retry_state", "rerun", "skip", "redrive", "purge", "bulk", "look",
 )  # fmt: skip
 FAULTS = (
     "crash_before", "crash_after", "lost_reply", "repeated", "lost_request", "throttled", "conflict", "partial",
     "delayed", "duplicated", "undercounted", "forgotten", "stale_read", "stalled", "expired",
 )  # fmt: skip
+
+
+LIMITS = ("slots", "keyed", "refusing", "starts", "quota", "pace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Case:
         spared: faults, by number, that do not strike after all (for shrinking).
         most_states: runs that would have more states by the plan are not begun.
         fail_fast: of the graph.
+        limits: how the graph limits its runs, and the namespace too; `room`: how many it lets.
         max_receives: messages received more often are dead letters; None for never.
     """
 
@@ -67,6 +71,8 @@ class Case:
     most_states: int = 30
     fail_fast: bool = False
     max_receives: int | None = None
+    limits: tuple[str, ...] = ()
+    room: int = 1
 
     @classmethod
     def of(cls, seed: int) -> Self:
@@ -76,10 +82,11 @@ class Case:
         behaviours = _some(rng, BEHAVIOURS, rng.choice([0.2, 0.5]))
         operations = _some(rng, OPERATIONS, rng.choice([0.0, 0.15, 0.4]))
         plans = [rng.randrange(3000) for _ in range(2 if "deploy" in operations else 1)]
+        limits = _some(rng, LIMITS, 0.5) if rng.random() < 0.25 else ()
         return cls(
             seed=seed,
             plans=tuple(plans),
-            runs=rng.choice([1, 1, 2]),
+            runs=rng.choice([2, 3, 4]) if limits else rng.choice([1, 1, 2]),
             workers=rng.choice([1, 2, 2, 3]),
             concurrency=rng.choice([1, 2, 4]),
             settings=rng.randrange(len(SETTINGS)),
@@ -93,6 +100,8 @@ class Case:
             most_states=rng.choice([8, 12, 16, 30]),
             fail_fast=rng.random() < 0.15,
             max_receives=rng.choice([None, None, None, 4]),
+            limits=limits,
+            room=rng.choice([1, 1, 2]),
         )
 
     @property

@@ -139,8 +139,8 @@ _FORKED: dict[str, Any] = {"a": _TWO, "b": _give({}), "u": _give({})}
 _EITHER = frozenset({"SUCCEEDED", "FAILED"})
 
 CONFIGURATIONS = (
-    Configuration("a chain: 2 crashes, 1 duplicate", _chain, _SIMPLE, crashes=2, duplicates=1),
-    Configuration("a chain: 1 crash, 2 duplicates", _chain, _SIMPLE, crashes=1, duplicates=2, limit=6_000),
+    Configuration("a chain: 2 crashes, 1 duplicate", _chain, _SIMPLE, crashes=2, duplicates=1, limit=60_000),
+    Configuration("a chain: 1 crash, 2 duplicates", _chain, _SIMPLE, crashes=1, duplicates=2, limit=60_000),
     Configuration(
         "a chain: 1 crash, 1 duplicate, 1 ambiguous",
         _chain,
@@ -148,7 +148,7 @@ CONFIGURATIONS = (
         crashes=1,
         duplicates=1,
         ambiguous=1,
-        limit=10_000,
+        limit=60_000,
     ),
     Configuration(
         "a retry and a requeue: 1 crash, 1 duplicate",
@@ -156,7 +156,7 @@ CONFIGURATIONS = (
         {"a": _flaky, "b": _give({})},
         crashes=1,
         duplicates=1,
-        limit=10_000,
+        limit=60_000,
     ),
     Configuration("a fork of 2: 1 crash", _fork, _FORKED, crashes=1, limit=10_000),
     Configuration("a fork of 2: 1 duplicate", _fork, _FORKED, duplicates=1, limit=30_000),
@@ -207,7 +207,7 @@ CONFIGURATIONS = (
         {"r": _give({}), "a": _rounds, "z": _give({})},
         crashes=1,
         duplicates=1,
-        limit=10_000,
+        limit=40_000,
     ),
     Configuration(
         "a wait and a signal: 1 crash",
@@ -215,7 +215,7 @@ CONFIGURATIONS = (
         {"a": _waits},
         clients=(_signal,),
         crashes=1,
-        limit=20_000,
+        limit=80_000,
     ),
     Configuration(
         "a wait, a signal and a time-out: no fault",
@@ -304,6 +304,20 @@ CONFIGURATIONS = (
         duplicates=1,
         statuses=frozenset({"SUCCEEDED", "CANCELLED"}),
         limit=20_000,
+    ),
+    *(
+        Configuration(
+            f"2 runs, 1 slot: {fault}",
+            lambda: [node("a")],
+            {"a": _give({})},
+            runs=2,
+            store={"concurrency": {"limit": 1}},
+            slots=1,
+            limit=40_000,
+            crashes=int("crash" in fault),
+            duplicates=int("duplicate" in fault),
+        )
+        for fault in ("no fault", "1 crash", "1 duplicate", "1 crash, 1 duplicate")
     ),
     Configuration(
         "two triggers of one key: 1 crash",

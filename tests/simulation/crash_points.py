@@ -9,16 +9,20 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from karman_core.domain.errors import Conflict
 from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, SentSignal, Succeeded
+from karman_core.engine.triggering import run_id_of
 from karman_core.ports.executor import Execution
 from tests.scenario.faults import Crashed
 from tests.scenario.groups import DEEP
-from tests.scenario.harness import World, node
+from tests.scenario.harness import NS, World, node
 from tests.scenario.nodes import Answer, count_to, give, give_inputs, then
 from tests.scenario.references import COUNT, REFERENCES, STORE, Journal, Reference, _retry, told
+from tests.scenario.slots import left
 
 PAIRS = 400
 
@@ -47,7 +51,41 @@ def _wait_or_requeue(execution: Execution) -> Answer:
     return {"x": execution.inputs["x"]}
 
 
+def _hold(execution: Execution) -> Answer:
+    held = execution.inputs.get("hold") and execution.resumed is None
+    return Awaiting("go") if held else then({"x": 1}, COUNT)
+
+
+async def _another_holds(w: World) -> None:
+    await w.engine.trigger(NS, "g", inputs={"hold": True}, idempotency_key="holder")
+    await w.work()
+
+
+async def _let_go(w: World, run_id: str) -> None:
+    del run_id
+    with suppress(Conflict):
+        await w.engine.signal(NS, run_id_of(NS, "g", "holder"), "go", signal_id="once")
+
+
+async def _another_begins(w: World) -> None:
+    await w.engine.trigger(NS, "g", idempotency_key="first", start_delay_ms=1000)
+
+
 MORE = {
+    "waits for its slot": Reference(
+        lambda: [node("a", "b"), node("b", x="${{ a.outputs.x }}")],
+        lambda: {"a": _hold, "b": give_inputs},
+        steps=(_let_go,),
+        limits={"concurrency": {"limit": 1}},
+        before=_another_holds,
+    ),
+    "waits for its start": Reference(
+        lambda: [node("a", "b"), node("b", x="${{ a.outputs.x }}")],
+        lambda: {"a": _hold, "b": give_inputs},
+        limits={"rate_limit": {"starts": 1, "per_seconds": 5.0}},
+        before=_another_begins,
+        options={"start_delay_ms": 1000},
+    ),
     "two groups": Reference(
         _two_groups("ALL_SUCCESS", "ALL_DONE"),
         lambda: {"a": count_to(5), "b": give_inputs, "u": count_to(3), "c": give_inputs, "v": give_inputs},
@@ -103,8 +141,10 @@ class Counted:
 
 async def survive(w: World, reference: Reference) -> str:
     """Run through, where what dies begins again: messages after their lease, clients at once. The run's id."""
-    await w.define(*reference.nodes(), store_config=STORE)
-    run_id = await w.start()
+    await w.define(*reference.nodes(), store_config=STORE, **reference.limits)
+    if reference.before is not None:
+        await reference.before(w)
+    run_id = await w.start(**reference.options)
     for step in reference.steps:
         await w.work()
         if step is _retry:
@@ -159,6 +199,7 @@ async def crashed(reference: Reference, expected: dict[str, Any], points: Sequen
         assert found == expected, (points, found, expected)
         assert max(journal.commits.values()) == 1, points
         assert journal.after_the_end == [], points
+        assert left(w) == [], points
         return w.faults.crashes
     finally:
         w.backend.close()

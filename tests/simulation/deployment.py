@@ -6,22 +6,26 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from karman_core.domain.errors import BackendError, KarmanError
 from karman_core.domain.outcome import Outcome
 from karman_core.engine import Disposition, Engine
+from karman_core.engine.operators import Operator
 from karman_core.ports.executor import Execution
 from karman_core.ports.queue import Incoming
 from karman_runtime.worker import Worker
 from tests.simulation.case import SETTINGS, Case
-from tests.simulation.monitor import Violation
 from tests.simulation.plans import NODES, Planned
 from tests.simulation.processes import Process
 from tests.simulation.simulation import Simulation
+from tests.simulation.violations import Violation
 
 NS = "ns"
 QUEUES = ("ns/rt", "ns/rt2")
+if TYPE_CHECKING:
+    from tests.simulation.operators import Request
+
 T = TypeVar("T")
 _LONGEST_PAUSE_SECONDS = 4.0
 
@@ -182,9 +186,22 @@ class Deployment:
 
     async def ask(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
         """Have an API process of its own do something. Raises Died when it died, or what the engine raised."""
+        return await self._run(lambda engine, _: work(engine))
+
+    async def order(self, request: Request, work: Callable[[Operator], Coroutine[Any, Any, T]]) -> T:
+        """Have an API process do what an operator asks for; the process's name says who that is."""
+
+        def as_operator(engine: Engine, process: Process) -> Coroutine[Any, Any, T]:
+            request.by = f"local:{process.name}"
+            self.simulation.monitor.operators.add(process.name)
+            return work(engine.operator(request.by))
+
+        return await self._run(as_operator)
+
+    async def _run(self, work: Callable[[Engine, Process], Coroutine[Any, Any, T]]) -> T:
         process = self._process("api")
         engine = Engine(process.ports, clock=process, entropy=self.simulation.entropy, settings=self.settings)
-        task = process.start(work(engine))
+        task = process.start(work(engine, process))
         await asyncio.wait([task])
         if process.dead or task.cancelled():
             raise Died

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from karman_core.domain.branches import Branch
 from karman_core.domain.joins import climb
+from karman_core.domain.messages import RunRef
+from karman_core.domain.records import Record
 from karman_core.domain.transitions import FINAL_RUNS, StateStatus
 from karman_core.engine import keys
 from karman_core.engine.outputs import OutputStore
+from karman_core.engine.run_items import PURGED, Header, read_header
 from karman_core.engine.services import Services
 from karman_core.engine.views import RunView, StateView
 from tests.scenario.invariants import check
+from tests.scenario.oracle import TooLarge
+from tests.scenario.reruns import exact
 from tests.simulation.deployment import NS, TrueClock
 from tests.simulation.evaluation import Fired, evaluate
-from tests.simulation.monitor import Violation
+from tests.simulation.levers import check_levers
+from tests.simulation.limits import check_limits, check_waiting
+from tests.simulation.plans import Planned
+from tests.simulation.violations import Violation
 
 if TYPE_CHECKING:
     from tests.simulation.history import History
+
+Records = Mapping[Branch, Mapping[int, Record]]
+AllOutputs = Mapping[str, Mapping[tuple[Branch, int], tuple[Any, ...]]]
 
 _UNPLANNED = {"worker_crashed", "undeliverable", "loop_limit"}
 
@@ -28,19 +41,19 @@ class Remains:
 
     def __init__(self, history: History) -> None:
         self.backend = history.simulation.backend
+        self.engine = history.deployment.reader
         self._simulation = history.simulation
-        self._reader = history.deployment.reader
 
     async def view(self, run_id: str) -> RunView:
         """The run."""
-        return await self._reader.get_run(NS, run_id)
+        return await self.engine.get_run(NS, run_id)
 
     async def states(self, run_id: str) -> list[StateView]:
         """Its states."""
         found: list[StateView] = []
         cursor = None
         while True:
-            page = await self._reader.list_states(NS, run_id, cursor=cursor)
+            page = await self.engine.list_states(NS, run_id, cursor=cursor)
             found += page.states
             cursor = page.cursor
             if cursor is None:
@@ -60,22 +73,28 @@ def check_end(history: History) -> None:
     for run_id in history.runs:
         if run_id not in headers:
             raise Violation(f"run {run_id} was acknowledged and does not exist")
+    outputs = simulation.complete(_outputs(history))
     for run_id, header in headers.items():
         history.statuses[header["status"]] += 1
-        if header["status"] not in FINAL_RUNS:
+        if header["status"] not in FINAL_RUNS and header["status"] != PURGED:
             raise Violation(f"run {run_id} does not end: {header['status']}")
-        if header["status"] in {"SUCCEEDED", "FAILED"} and "reused" not in header:
-            _check_run(history, run_id)
+        if header["status"] in {"SUCCEEDED", "FAILED"}:
+            _check_run(history, run_id, outputs)
+    check_levers(history, outputs)
+    check_limits(history)
     _check_effort(history)
 
 
 def check_rest(history: History) -> None:
     """All is at rest, before anybody helps: what goes on is paused or waits, and nobody waits for what is there."""
     monitor = history.simulation.monitor
+    check_waiting(history)
     if history.simulation.messages_left():
         raise Violation(f"{history.simulation.messages_left()} messages are left")
     for run_id, header in monitor.headers.items():
-        if header["status"] != "RUNNING":
+        if "purging" in header and run_id not in history.operators.lost:
+            raise Violation(f"run {run_id} is still being purged")
+        if header["status"] != "RUNNING" or monitor.limits.is_waiting(run_id, header):
             continue
         waits = {record.awaiting for some in monitor.records[run_id].values() for record in some.values()
                  if record.status is StateStatus.WAITING}  # fmt: skip
@@ -86,29 +105,101 @@ def check_rest(history: History) -> None:
             raise Violation(f"run {run_id} waits for signals that are there: {sorted(map(str, overlooked))}")
 
 
-def _check_run(history: History, run_id: str) -> None:
+def _check_run(history: History, run_id: str, outputs: AllOutputs) -> None:
     simulation, remains = history.simulation, Remains(history)
-    header = simulation.monitor.headers[run_id]
-    planned = history.deployment.plan_of(header["version"])
-    run: RunView = simulation.complete(_checked(remains, run_id))
-    records = simulation.monitor.records[run_id]
-    outputs = simulation.complete(_outputs(history, run_id))
-    evaluation = evaluate(planned, records, outputs, _fired(history, run_id), run.status)
-    if "store" in planned.behaviours:
-        store = simulation.complete(history.deployment.reader.read_store(NS, run_id))
-        if store["n"] != simulation.monitor.counted[run_id]:
-            raise Violation(f"store: {store['n']}, should be {simulation.monitor.counted[run_id]}")
+    header = read_header(simulation.monitor.headers[run_id])
+    run, planned = header.run, history.deployment.plan_of(header.run.version)
+    checked: Coroutine[Any, Any, RunView]
+    if run.reused is None:
+        checked = check(remains, run_id)  # type: ignore[arg-type]  # all that it looks at is there
+    else:
+        _check_sources(history, header)
+        checked = exact(remains, run_id)  # type: ignore[arg-type]  # as above
+    view = simulation.complete(checked)
+    records = _of_run(simulation.monitor.records, run)
+    given = {place: outputs[_owner(run, *place)][place] for place in _succeeded(records)}
+
+    def inputs(path: Branch, number: int) -> Mapping[str, Any]:
+        return read_header(simulation.monitor.headers[_owner(run, path, number)]).inputs or {}
+
+    evaluation = evaluate(
+        planned, records, given, fired=_fired(history, run), status=view.status, inputs=inputs
+    )
+    _check_store(history, planned, header)
     kinds = {error.kind for some in records.values() for record in some.values() for error in record.errors}
-    if planned.determinate and not kinds & _UNPLANNED and not history.acted["retry_state"]:
-        _check_plan(history, planned, run_id, evaluation.states)
+    odd = history.acted["retry_state"] or history.acted["skip"]
+    if planned.determinate and not kinds & _UNPLANNED and not odd:
+        with suppress(TooLarge):  # what is healed may go on into more than there is time for
+            _check_plan(planned, run, records, evaluation.states)
 
 
-def _fired(history: History, run_id: str) -> Fired:
+def _succeeded(records: Records) -> list[tuple[Branch, int]]:
+    return [
+        (path, number)
+        for path, some in records.items()
+        for number, record in some.items()
+        if record.status is StateStatus.SUCCEEDED
+    ]
+
+
+def _owner(run: RunRef, path: Branch, number: int) -> str:
+    """The run in which the record of a place lies."""
+    source = run.source(path, number)
+    return run.run_id if source is None else source.run_id
+
+
+def _of_run(every: Mapping[str, Mapping[Branch, Mapping[int, Record]]], run: RunRef) -> Records:
+    """The records of a run, those that it reuses included."""
+    if run.reused is None:
+        return every[run.run_id]
+    found: dict[Branch, dict[int, Record]] = {}
+    for owner in (*(source.run_id for source in run.reused.sources), run.run_id):
+        for path, some in every[owner].items():
+            for number, record in some.items():
+                if _owner(run, path, number) == owner:
+                    found.setdefault(path, {})[number] = record
+    return found
+
+
+def _check_sources(history: History, header: Header) -> None:
+    """What is reused is still there; and the inputs are those that were asked for."""
+    reused, run_id = header.run.reused, header.run.run_id
+    for source in () if reused is None else reused.sources:
+        if source.before and history.simulation.monitor.is_purged(source.run_id):
+            raise Violation(f"run {run_id} reuses states of {source.run_id}, which was purged")
+    asked = history.operators.reruns.get(run_id)
+    if asked is not None and header.inputs != asked:
+        raise Violation(f"run {run_id} was to have the inputs {asked}, has {header.inputs}")
+
+
+def _check_store(history: History, planned: Planned, header: Header) -> None:
+    """The store is what it began with, and each increment that was committed."""
+    if "store" not in planned.behaviours:
+        return
+    run_id, monitor = header.run.run_id, history.simulation.monitor
+    store = history.simulation.complete(history.deployment.reader.read_store(NS, run_id))
+    began = monitor.began_with.get(run_id, 0)
+    if store["n"] != began + monitor.counted[run_id]:
+        raise Violation(f"store: {store['n']}, should be {began} + {monitor.counted[run_id]}")
+    if header.run.reused is None or history.case.skew_ms:
+        return
+    last = header.run.reused.sources[-1]
+    source = monitor.headers[last.run_id]
+    unchanged = source["status"] in {"SUCCEEDED", "FAILED"} and source["epoch"] == last.epoch
+    if unchanged and source["ended"] < header.created_ms and last.before:
+        there = history.simulation.complete(history.deployment.reader.read_store(NS, last.run_id))
+        if began != there["n"]:
+            raise Violation(f"run {run_id} began with {began}, the run that it reuses has {there['n']}")
+
+
+def _fired(history: History, run: RunRef) -> Fired:
     def of_group(path: Branch, number: int, width: int) -> int | None:
         root = list(climb(width, 0, history.deployment.settings.shard_width))[-1]
-        for epoch in range(history.simulation.monitor.headers[run_id]["epoch"], -1, -1):
+        source = run.source(path, number)
+        owner, latest = (run.run_id, run.epoch) if source is None else (source.run_id, source.epoch)
+        for epoch in range(latest, -1, -1):
             item = history.simulation.monitor.item(
-                keys.join(NS, run_id, path, number, epoch, root.level, root.item)
+                keys.join(NS, owner, path, number, epoch, root.level, root.item)
             )
             if item is not None:
                 return item.get("fi")
@@ -117,36 +208,43 @@ def _fired(history: History, run_id: str) -> Fired:
     return of_group
 
 
-def _checked(remains: Remains, run_id: str) -> Coroutine[Any, Any, RunView]:
-    return check(remains, run_id)  # type: ignore[arg-type]  # all that it looks at is there
-
-
-def _check_plan(history: History, planned: Any, run_id: str, states: dict[tuple[Branch, int], Any]) -> None:
-    """The plan says how each state ends, epoch by epoch."""
-    healed: frozenset[Any] = frozenset()
-    epoch = history.simulation.monitor.headers[run_id]["epoch"]
+def _check_plan(
+    planned: Planned, run: RunRef, records: Records, states: Mapping[tuple[Branch, int], Any]
+) -> None:
+    """The plan says how each state ends, epoch by epoch. What is reused was healed in its own run, if it was."""
+    healed: frozenset[Any] = frozenset(
+        (path, number)
+        for path, some in records.items()
+        for number, record in some.items()
+        if run.source(path, number) is not None and record.status is not StateStatus.FAILED
+    )
     expected = planned.expected(healed)
-    for _ in range(epoch + 1):
+    for _ in range(run.epoch + 1):
         expected = planned.expected(healed)
         expected.run()
         healed |= expected.causes
     if states != expected.states:
         wrong = {p: (states.get(p), expected.states.get(p)) for p in {*states, *expected.states}
                  if states.get(p) != expected.states.get(p)}  # fmt: skip
-        raise Violation(f"run {run_id} came to something else than planned: {wrong}")
+        raise Violation(f"run {run.run_id} came to something else than planned: {wrong}")
 
 
-async def _outputs(history: History, run_id: str) -> dict[tuple[Branch, int], tuple[Any, ...]]:
+async def _outputs(history: History) -> AllOutputs:
+    """Of every state that succeeded, by run and place; a run that was purged has none."""
     services = Services(
         history.simulation.backend, TrueClock(history.simulation), history.simulation.entropy,
         history.deployment.settings,
     )  # fmt: skip
-    store = OutputStore(services)
+    store, monitor = OutputStore(services), history.simulation.monitor
     return {
-        (path, number): tuple(await store.of_record(record))
-        for path, some in history.simulation.monitor.records[run_id].items()
-        for number, record in some.items()
-        if record.status == "SUCCEEDED"
+        run_id: {
+            (path, number): tuple(await store.of_record(record))
+            for path, some in branches.items()
+            for number, record in some.items()
+            if record.status is StateStatus.SUCCEEDED
+        }
+        for run_id, branches in monitor.records.items()
+        if not monitor.is_purged(run_id)
     }
 
 
@@ -159,8 +257,13 @@ def _check_effort(history: History) -> None:
     reasons = simulation.faults.weight + simulation.monitor.redelivered + sum(history.acted.values())
     # A wait that begins while its signal comes is sent by both; a command is applied by who gave it
     # and by who got its message, and what both send may run at once.
-    reasons += bool({"wait", "retry", "twice"} & {*case.behaviours, *case.operations})
+    # So may a run that finds its slot while somebody wakes it.
+    reasons += bool({"wait", "retry", "twice", "slots"} & {*case.behaviours, *case.operations, *case.limits})
     history.effort = (executions - commits, reasons)
+    by_turn = Counter((one.state_id, one.turn) for _, one in history.deployment.executions)
+    most, times = max(by_turn.items(), key=lambda one: one[1], default=(None, 0))
+    if times > 1 + reasons:
+        raise Violation(f"{most} was executed {times} times, with {reasons} reasons")
     # A first message that is there twice has the whole run done twice, at most; no duplicate makes more of them.
     if executions > max(1, commits) * (1 + reasons):
         raise Violation(f"{executions} executions for {commits} commits, with {reasons} reasons")

@@ -16,11 +16,12 @@ from karman_core.domain.records import Record
 from karman_core.domain.transitions import StateStatus
 from tests.scenario.nodes import Answer
 from tests.scenario.oracle import MISSING, Ending, Env, Expected, as_recorded
-from tests.simulation.monitor import Violation
 from tests.simulation.plans import Planned
+from tests.simulation.violations import Violation
 
 Recorded = Mapping[Branch, Mapping[int, Record]]
 Outputs = Mapping[tuple[Branch, int], tuple[Mapping[str, Any], ...]]
+Inputs = Callable[[Branch, int], Mapping[str, Any]]
 Fired = Callable[[Branch, int, int], int | None]
 """Of a group, by branch and number of the fork and its width, the branch whose success fired its unite."""
 
@@ -28,8 +29,11 @@ Fired = Callable[[Branch, int, int], int | None]
 class Evaluation(Expected):
     """The oracle over records."""
 
-    def __init__(self, planned: Planned, records: Recorded, outputs: Outputs, fired: Fired) -> None:
+    def __init__(
+        self, planned: Planned, records: Recorded, outputs: Outputs, fired: Fired, inputs: Inputs
+    ) -> None:
         super().__init__(planned.plan, dict(planned.inside))
+        self._trigger = inputs
         self._fired = fired
         self._loops = planned.loops
         self._records = records
@@ -49,6 +53,8 @@ class Evaluation(Expected):
         self.inputs[path, number] = {
             name: env.get(name, MISSING) for name in self.plan.reads.get(identifier, [])
         }
+        if identifier == next(iter(self.plan.nodes)):
+            self.inputs[path, number] |= self._trigger(path, number)
         match record.status:
             case StateStatus.SUCCEEDED:
                 return Succeeded(self._given[path, number], record.chosen)
@@ -100,9 +106,22 @@ class Evaluation(Expected):
             self.outputs = every
 
 
-def evaluate(planned: Planned, records: Recorded, outputs: Outputs, fired: Fired, status: str) -> Evaluation:
-    """Evaluate a run that ended SUCCEEDED or FAILED. Raises Violation where it is not what it should be."""
-    evaluation = Evaluation(planned, records, outputs, fired)
+def evaluate(
+    planned: Planned,
+    records: Recorded,
+    outputs: Outputs,
+    *,
+    fired: Fired,
+    status: str,
+    inputs: Inputs,
+) -> Evaluation:
+    """Evaluate a run that ended SUCCEEDED or FAILED. Raises Violation where it is not what it should be.
+
+    Args:
+        records, outputs: also of the states that the run reuses.
+        inputs: what the run was triggered with that has the state of a place.
+    """
+    evaluation = Evaluation(planned, records, outputs, fired, inputs)
     ending = evaluation.run()
     if status != ("FAILED" if ending == "f" else "SUCCEEDED"):
         raise Violation(f"the run is {status}, its states say {ending}")

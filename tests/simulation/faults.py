@@ -33,6 +33,12 @@ _WRITES = frozenset(
 _ANY = frozenset({"crash_before", "crash_after", "stalled", "expired"})
 _BACKEND = frozenset({"lost_reply", "lost_request", "throttled"})
 
+_RARE = frozenset(
+    {"queue.depth", "timers.cancel", "blobs.delete_prefix", "schedules.delete", "secrets.delete"}
+)
+_OFTENER = 8
+"""What is called once in a history, and late, is to meet faults too: one when the budget is used up."""
+
 Result = tuple[Any, BaseException | None]
 
 
@@ -67,6 +73,7 @@ class Faults:
         self.struck: Counter[tuple[str, str]] = Counter()
         self.numbers: list[int] = []
         self.left = case.budget
+        self._spare = bool(case.budget)
         self.drawn = 0
         self.weight = 0
         """How many messages the faults may have doubled or brought back."""
@@ -79,13 +86,18 @@ class Faults:
 
     def draw(self, call: Call) -> str | None:
         """The fault that strikes at a call, if any."""
-        if self.over or self.left <= 0 or not self._case.faults or self._rng.random() >= self._case.rate:
+        rare = call.name in _RARE
+        if self.over or not self._case.faults or (self.left <= 0 and not (rare and self._spare)):
+            return None
+        if self._rng.random() >= self._case.rate * (_OFTENER if rare else 1):
             return None
         kinds = [kind for kind in self._case.faults if applies(kind, call)]
         if not kinds:
             return None
         kind = self._rng.choice(kinds)
         self.drawn += 1
+        if self.left <= 0:
+            self._spare = False
         self.left -= 1
         if self.drawn in self._case.spared:
             return None

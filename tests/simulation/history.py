@@ -9,13 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeVar
 
-from karman_core.domain.branches import state_id
-from karman_core.domain.definition import RegisteredNode
-from karman_core.domain.errors import Conflict, KarmanError, NotFound
-from karman_core.domain.transitions import StateStatus
+from karman_core.domain.definition import Concurrency, RateLimit, RegisteredNode, WhenFull, WhenOver
+from karman_core.domain.errors import Conflict, KarmanError, NotFound, QuotaExceeded
+from karman_core.domain.quotas import NamespaceQuotas
 from karman_core.engine import Engine
 from karman_core.ports.queue import Outgoing
 from karman_core.ports.timers import Schedule
@@ -23,12 +21,14 @@ from tests.scenario.harness import graph, node
 from tests.simulation.case import Case
 from tests.simulation.deployment import NS, QUEUES, Deployment, Died
 from tests.simulation.endings import check_end, check_rest
-from tests.simulation.monitor import Violation
+from tests.simulation.limits import FORGOTTEN_SECONDS
+from tests.simulation.operators import Operators
 from tests.simulation.plans import NIGHTLY, NODES, SECRETS, Planned, planned
 from tests.simulation.simulation import Simulation
+from tests.simulation.violations import Violation
 
 T = TypeVar("T")
-_TRIES = 60
+_TRIES, _REFUSALS = 60, 6
 _SETTLINGS, _RETRIES = 40, 4
 TOKEN = {"token": "kept from everybody"}
 
@@ -48,6 +48,7 @@ class Outcome:
     executions: int = 0
     commits: int = 0
     effort: tuple[int, int] = (0, 0)
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class History:
@@ -69,6 +70,10 @@ class History:
         self.runs: list[str] = []
         self.bodies: list[str] = []
         self.effort = (0, 0)
+        self.operators = Operators(self)
+        self.limits = _limits(case)
+        self.simulation.monitor.limits.runs = case.room if "concurrency" in self.limits else None
+        self.simulation.monitor.limits.quota = case.room + 1 if "quota" in case.limits else None
         self.acknowledged: dict[str, dict[str, str]] = {}
         self.acted: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
@@ -116,11 +121,17 @@ class History:
         ]
         await self.insist(lambda engine: engine.register_nodes(NS, nodes))
         await self._put(self.deployment.plans[0])
+        if {"quota", "pace"} & set(self.case.limits):
+            quotas = NamespaceQuotas(
+                self.simulation.monitor.limits.quota, 20.0 if "pace" in self.case.limits else None
+            )
+            await self.insist(lambda engine: engine.quotas.set(NS, quotas))
         for number in range(self.case.runs):
             self.simulation.spawn(self._client(number))
 
     async def _put(self, plan: Planned) -> None:
-        view = await self.insist(lambda engine: engine.put_graph(NS, plan.definition, secrets=TOKEN))
+        definition = plan.definition.model_copy(update=self.limits)
+        view = await self.insist(lambda engine: engine.put_graph(NS, definition, secrets=TOKEN))
         if not view.valid:
             raise Violation(f"the graph is not valid: {view.problems}")
         # Another plan may have the same graph: then it is no new version.
@@ -140,12 +151,16 @@ class History:
 
     async def _trigger(self, key: str, number: int, *, rival: bool = False) -> None:
         """Begin a run; a rival asks for something else under the same key, and only one of them may be told yes."""
-        tags = {"n": str(number), **({"rival": "yes"} if rival else {})}
-        timeout_ms = 3_000_000 if number else None
-        with suppress(Conflict):
+        tags, inputs = {"n": str(number), **({"rival": "yes"} if rival else {})}, {"given": number % 2}
+        timeout_ms = 3_000_000 if (number + self.case.seed) % 4 == 1 else None
+        delay_ms = 1_500 if "starts" in self.case.limits and number % 2 else 0
+        with suppress(Conflict, QuotaExceeded):
             started = await self.insist(
-                lambda engine: engine.trigger(NS, "g", idempotency_key=key, tags=tags, timeout_ms=timeout_ms)
-            )
+                lambda engine: engine.trigger(
+                    NS, "g", inputs=inputs, idempotency_key=key, tags=tags, timeout_ms=timeout_ms,
+                    start_delay_ms=delay_ms,
+                )
+            )  # fmt: skip
             if self.acknowledged.setdefault(started.run_id, tags) != tags:
                 raise Violation(f"run {started.run_id} was promised to two requests")
             if started.run_id not in self.runs:
@@ -158,6 +173,10 @@ class History:
                 return await self.deployment.ask(work)
             except Died:
                 pass
+            except QuotaExceeded:
+                if trial >= _REFUSALS:
+                    raise
+                await asyncio.sleep(5)
             except KarmanError as error:
                 if not error.retryable:
                     raise
@@ -172,14 +191,14 @@ class History:
         alone = {
             "sweep": self._sweep, "deploy": self._deploy, "fire": self._fire, "foreign": self._foreign,
             "duplicate": self._duplicate,
-            "define": self._define,
+            "define": self._define, "look": self._look,
         }  # fmt: skip
         if what == "restart":
             self.deployment.kill_worker()
         elif what in alone:
             await alone[what](rng)
         elif self.runs:
-            await self._command(what, rng.choice(self.runs), rng)
+            await self.operators.act(what, rng.choice(self.runs), rng)
 
     async def _sweep(self, rng: random.Random) -> None:
         del rng
@@ -201,8 +220,17 @@ class History:
                 )
             await self.insist(lambda engine: engine.delete_graph(NS, "h"))
 
+    async def _look(self, rng: random.Random) -> None:
+        """What people look at while runs go on; whatever it is, it does not break."""
+        await self.insist(lambda engine: engine.overview.backlog(NS))
+        await self.insist(lambda engine: engine.overview.statistics(NS))
+        if self.runs:
+            run_id = rng.choice(self.runs)
+            with suppress(NotFound):
+                await self.insist(lambda engine: engine.overview.progress(NS, run_id))
+
     async def _foreign(self, rng: random.Random) -> None:
-        body = rng.choice(["{}", '{"karman":99}', "not ours", '{"karman":1,"k":"advance"}'])
+        body = rng.choice(["{}", '{"karman":0}', "not ours", '{"karman":1,"k":"advance"}'])
         await self.simulation.backend.queue.send(QUEUES[0], [Outgoing(body)])
 
     async def _duplicate(self, rng: random.Random) -> None:
@@ -220,59 +248,43 @@ class History:
                 lambda engine: engine.fire(Schedule(NS, "g", "nightly", "* * * * *"), 1_800_000_000_000)
             )
 
-    async def _command(self, what: str, run_id: str, rng: random.Random) -> None:
-        with suppress(Conflict, NotFound):
-            match what:
-                case "signal":
-                    name, own = rng.choice(["go", "go#on"]), f"id{rng.randrange(1000)}"
-                    await self.insist(lambda engine: engine.signal(NS, run_id, name, "hi", signal_id=own))
-                case "pause":
-                    await self.insist(lambda engine: engine.pause(NS, run_id))
-                    if rng.random() < 0.6:
-                        await asyncio.sleep(rng.choice([0.01, 0.1, 3]))
-                        await self.insist(lambda engine: engine.resume(NS, run_id))
-                case "cancel":
-                    await self.insist(lambda engine: engine.cancel(NS, run_id))
-                case "retry":
-                    await self.insist(lambda engine: engine.retry(NS, run_id))
-                case "retry_state":
-                    await self._retry_state(run_id, rng)
-                case "rerun":
-                    start, key = self._some_state(run_id, rng, first_branch=True), f"again{rng.randrange(3)}"
-                    await self.insist(
-                        lambda engine: engine.operations.rerun(NS, run_id, start, idempotency_key=key)
-                    )
-
-    def _some_state(self, run_id: str, rng: random.Random, *, first_branch: bool = False) -> str:
-        records = self.simulation.monitor.records[run_id]
-        places = [
-            (path, number)
-            for path, some in sorted(records.items())
-            for number, record in sorted(some.items())
-            if (first_branch and not path) or record.status is StateStatus.FAILED
-        ]
-        return state_id(run_id, *rng.choice(places)) if places else state_id(run_id, (), 0)
-
-    async def _retry_state(self, run_id: str, rng: random.Random) -> None:
-        failed = self._some_state(run_id, rng)
-        await self.insist(lambda engine: engine.operations.retry_state(NS, run_id, failed))
-
     def _unsettled(self, *, retry: bool) -> bool:
-        statuses = {header["status"] for header in self.simulation.monitor.headers.values()}
-        return bool(statuses & {"RUNNING", "PAUSED", *(("FAILED",) if retry else ())})
+        headers = self.simulation.monitor.headers.values()
+        statuses = {header["status"] for header in headers if "purging" not in header}
+        wanted = {"RUNNING", "PAUSED", *(("FAILED",) if retry else ())}
+        return bool(statuses & wanted) or any("purging" in header for header in headers)
 
     async def _settle(self, *, retry: bool) -> None:
         """What an operator does in the end: goes on with what is paused, signals what waits, retries what failed."""
         for run_id in list(self.simulation.monitor.headers):
             header = self.simulation.monitor.headers[run_id]
-            with suppress(Conflict):
-                if header["status"] == "PAUSED":
-                    await self.insist(partial(Engine.resume, namespace=NS, run_id=run_id))
+            with suppress(Conflict, NotFound, QuotaExceeded):
+                if "purging" in header:
+                    await self._sweep(self.rng)
+                elif header["status"] == "PAUSED":
+                    await self.operators.plain("resume", run_id)
+                elif header["status"] == "RUNNING" and "queued" in header:
+                    await asyncio.sleep(FORGOTTEN_SECONDS)
+                    await self._sweep(self.rng)
                 elif header["status"] == "RUNNING":
                     for name in ("go", "go#on") * 4:
-                        await self.insist(partial(Engine.signal, namespace=NS, run_id=run_id, name=name))
+                        await self.operators.signal(run_id, name)
                 elif header["status"] == "FAILED" and retry:
-                    await self.insist(partial(Engine.retry, namespace=NS, run_id=run_id))
+                    await self.operators.plain("retry", run_id)
+
+
+def _limits(case: Case) -> dict[str, Any]:
+    """The limits of the case's graph."""
+    key = "${{ initial.inputs.given }}" if "keyed" in case.limits else None
+    refuses = "refuse" if "refusing" in case.limits else "queue"
+    found: dict[str, Any] = {}
+    if "slots" in case.limits:
+        found["concurrency"] = Concurrency(limit=case.room, key=key, when_full=WhenFull(refuses))
+    if "starts" in case.limits:
+        found["rate_limit"] = RateLimit(
+            starts=case.room, per_seconds=2.0, key=key, when_over=WhenOver(refuses)
+        )
+    return found
 
 
 def play(case: Case, *, trace: bool = False) -> Outcome:
@@ -296,4 +308,7 @@ def play(case: Case, *, trace: bool = False) -> Outcome:
     outcome.numbers, outcome.steps = simulation.faults.numbers, simulation.steps
     outcome.executions, outcome.commits = len(history.deployment.executions), len(simulation.monitor.commits)
     outcome.statuses, outcome.effort = history.statuses, history.effort
+    outcome.requests = Counter(
+        (each.action, each.result or "no answer") for each in history.operators.requests
+    )
     return outcome

@@ -23,16 +23,32 @@ from karman_core.domain.transitions import (
     RunStatus,
     StateStatus,
 )
+from karman_core.engine.payloads import unpack
+from karman_core.engine.run_items import PURGED
 from karman_core.engine.state_items import read_record
 from karman_core.ports.table import Key
+from tests.simulation.limits import Limits
 from tests.simulation.processes import Call
+from tests.simulation.violations import Violation
 
+_CHANGES = frozenset(
+    {
+        "table.put",
+        "table.update",
+        "table.delete",
+        "table.transact",
+        "table.batch_write",
+        "queue.send",
+        "timers.set",
+    }
+)
 _FROZEN = ("i", "t", "o", "w", "ob", "oc", "ch", "d", "e", "b", "wu", "sg")
 Item = Mapping[str, Any]
 
 
-class Violation(AssertionError):
-    """An invariant does not hold."""
+def run_of(key: Key) -> str:
+    """The run that an item belongs to, from its partition key."""
+    return key.pk.partition("#run#")[2].partition("#")[0]
 
 
 class Monitor:
@@ -43,10 +59,15 @@ class Monitor:
         commits: by run, branch path, number and turn: how often a turn was committed.
         counted: by run: commits whose outcome increments the store's `n`.
         calls: of the table, by method, as made.
+        operators: processes that do what an operator asks for; `audited` are those that have recorded it.
+        began_with: by run: the first value of the store's `n`, where it is not the default.
+        purged: by run that was purged: its header before.
+        late: by run: what was written while the run was being purged, or after that, and is still there.
     """
 
     def __init__(self, backend: EmbeddedBackend) -> None:
-        self._backend = backend
+        with backend.database.read() as connection:
+            self._connection = connection  # of a database in memory, the only one
         self._items: dict[Key, Item] = {}
         self._before: dict[Key, Item | None] = {}
         self._blobs: dict[str, bytes] = {}
@@ -60,6 +81,12 @@ class Monitor:
         self.calls: Counter[str] = Counter()
         self.sent = 0
         self.redelivered = 0
+        self.limits = Limits()
+        self.operators: set[str] = set()
+        self.audited: set[str] = set()
+        self.began_with: dict[str, Any] = {}
+        self.purged: dict[str, Item] = {}
+        self.late: defaultdict[str, set[str]] = defaultdict(set)
 
     def before(self, key: Key) -> Item | None:
         """An item as it was before the last write to it."""
@@ -68,6 +95,28 @@ class Monitor:
     def item(self, key: Key) -> Item | None:
         """An item as it is."""
         return self._items.get(key)
+
+    def left_of(self, run_id: str) -> set[str]:
+        """Keys and names of what there is of a run, but for the note that it was purged, and its control flag."""
+        own = [key for key in self._items if run_id in key.pk or run_id in key.sk]
+        items = {
+            " ".join(key) for key in own if not (run_of(key) == run_id and key.sk in {"header", "control"})
+        }
+        return items | {name for name in self._blobs if name.split("/")[1] == run_id}
+
+    def expires(self, name: str) -> bool:
+        """Whether what was written late goes by itself; of blobs the service's own rules see to that."""
+        pk, _, sk = name.partition(" ")
+        item = self._items.get(Key(pk, sk))
+        return item is None or "ttl" in item
+
+    def audit(self) -> dict[str, list[Item]]:
+        """The audit log, by who did it."""
+        found: defaultdict[str, list[Item]] = defaultdict(list)
+        for key, item in self._items.items():
+            if "#audit#" in key.pk:
+                found[item["by"]].append(item)
+        return found
 
     def unused_signals(self, run_id: str) -> set[str]:
         """Names of the signals of a run that nobody has taken."""
@@ -84,6 +133,8 @@ class Monitor:
         if failed:
             return
         try:
+            if call.process.name in self.operators and call.name in _CHANGES:
+                self._recorded(call)
             self._look(call)
         except Violation as violation:
             self.failure = self.failure or violation
@@ -92,34 +143,89 @@ class Monitor:
         match call.name:
             case "table.put":
                 self._written([call.arguments[0]])
+                self._begun(call.arguments[0])
             case "table.update" | "table.delete":
                 self._written([call.arguments[0]])
             case "table.transact":
                 self._written([getattr(write, "item", None) or write.key for write in call.arguments[0]])
-            case "blobs.put":
-                name, data = call.arguments
-                if self._blobs.setdefault(name, data) != data:
-                    raise Violation(f"blob {name} was written with other bytes")
+            case "table.batch_write":
+                self._written([one for some in (*call.arguments, *call.options.values()) for one in some])
+            case "blobs.put" | "blobs.delete_prefix":
+                self._blob(*call.arguments)
             case "queue.send":
                 self.sent += len(call.arguments[1])
 
     def _written(self, where: Iterable[Any]) -> None:
         for place in where:
             key = Key(place["pk"], place["sk"]) if isinstance(place, Mapping) else Key(*place)
-            with self._backend.database.read() as connection:
-                new = rows.find(connection, key)
+            new = rows.find(self._connection, key)
             old = self._items.get(key)
             self._before[key] = old
+            if "#run#" in key.pk:
+                self._note_late(key, there=new is not None)
+            if "#slots" in key.pk or "#starts#" in key.pk:
+                self.limits.note(key, old, new)
             if new is None:
-                self._items.pop(key, None)
+                if self._items.pop(key, None) is not None:
+                    self._deleted(key)
                 continue
             self._items[key] = new
             if key.sk.startswith("s#") and "#b#" in key.pk:
                 self._state(key, old, new)
             elif key.sk == "header":
-                self._header(old, new)
+                self._header(key, old, new)
             elif "#sig#" in key.pk and old is not None and old.get("used") not in {None, new.get("used")}:
                 raise Violation(f"signal {key.sk} woke {old['used']} and {new.get('used')}")
+        self.limits.check()
+
+    # --- purges and operators -----------------------------------------------------------------------------------------
+
+    def is_purged(self, run_id: str) -> bool:
+        """Whether a run was purged, or is being purged."""
+        header = self.headers.get(run_id)
+        return header is not None and ("purging" in header or header["status"] == PURGED)
+
+    def _note_late(self, key: Key, *, there: bool) -> None:
+        run_id = run_of(key)
+        if not there:
+            self.late[run_id].discard(" ".join(key))
+        elif key.sk not in {"header", "control"} and self.is_purged(run_id):
+            self.late[run_id].add(" ".join(key))
+
+    def _blob(self, name: str, data: bytes | None = None) -> None:
+        """A blob was written; or those whose names begin so were deleted."""
+        run_id = name.split("/")[1]
+        if data is None:
+            gone = {one for one in self._blobs if one.startswith(name)}
+            self._blobs = {one: data for one, data in self._blobs.items() if one not in gone}
+            self.late[run_id] -= gone
+            return
+        if self._blobs.setdefault(name, data) != data:
+            raise Violation(f"blob {name} was written with other bytes")
+        if self.is_purged(run_id):
+            self.late[run_id].add(name)
+
+    def _deleted(self, key: Key) -> None:
+        if "#b#" not in key.pk or not key.sk.startswith("s#"):
+            return
+        run_id, _, text = key.pk.partition("#run#")[2].partition("#b#")
+        if not self.is_purged(run_id):
+            raise Violation(f"state {run_id} {text or '-'} {key.sk} was deleted")
+        self.records[run_id].get(parse_branch(text), {}).pop(int(key.sk[2:]), None)
+
+    def _begun(self, item: Item) -> None:
+        """What a run's store begins with is put by itself; what a state writes goes with its commit."""
+        if item["sk"] == "n" and item["pk"].endswith("#store"):
+            self.began_with[run_of(Key(item["pk"], item["sk"]))] = unpack(item["value"])
+
+    def _recorded(self, call: Call) -> None:
+        """What an operator asks for is recorded before it is done."""
+        where = call.arguments[0]["pk"] if call.name == "table.put" else ""
+        if "#audit" in where:
+            if "#audit#" in where:
+                self.audited.add(call.process.name)
+        elif call.process.name not in self.audited:
+            raise Violation(f"{call.process.name} did {call.name} and has not recorded what for")
 
     # --- states -------------------------------------------------------------------------------------------------------
 
@@ -143,6 +249,8 @@ class Monitor:
             self._committed(run_id, path, number, record, where)
 
     def _committed(self, run_id: str, path: Branch, number: int, record: Record, where: str) -> None:
+        if self.is_purged(run_id):
+            return
         self.commits[run_id, path, number, record.turn] += 1
         if self.commits[run_id, path, number, record.turn] > 1:
             raise Violation(f"committed twice: {where}")
@@ -151,6 +259,8 @@ class Monitor:
             raise Violation(f"a state of a run without header: {where}")
         if header["status"] in {"SUCCEEDED", "FAILED"}:
             raise Violation(f"the run had ended {header['status']}: {where}")
+        if header["status"] in {"RUNNING", "PAUSED"}:
+            self.limits.check_holds(run_id, header, where)
         if self.counts_store(run_id, record, path, number):
             self.counted[run_id] += 1
         graph = self.graphs.get((header["graph"], header["version"]))
@@ -219,11 +329,20 @@ class Monitor:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    def _header(self, old: Item | None, new: Item) -> None:
-        run_id = new["run"]
+    def _header(self, key: Key, old: Item | None, new: Item) -> None:
+        run_id = run_of(key)
         self.headers[run_id] = new
         if old is None:
             return
+        if PURGED in {old["status"], new["status"]}:
+            if old != new and (old["status"] == PURGED or "decided" not in old):
+                raise Violation(
+                    f"run {run_id}: {old['status']} to {new['status']}, as if purging were nothing"
+                )
+            self.purged.setdefault(run_id, old)
+            return
+        if "decided" in old and "purging" not in new:
+            raise Violation(f"run {run_id}: the purge was decided, and is taken back")
         before, after = RunStatus(old["status"]), RunStatus(new["status"])
         where = f"run {run_id}: {before.value} epoch {old['epoch']} to {after.value} epoch {new['epoch']}"
         if before is not after and after not in RUN_TRANSITIONS[before]:

@@ -127,6 +127,9 @@ _MATCH = "await self.match(run.namespace, run.run_id, name, thorough=task.look)\
 _PUT = "await self._services.backend.table.put(item)\n"
 _ALWAYS = "from karman_core.ports.table import Absent, AnyOf, Present; return AnyOf((Absent(), Present()))"
 
+_LIMITED: Mapping[str, Any] = {"limits": ("slots",), "runs": 3, "room": 1}
+_MESSAGE = "    await self.sender.send(header.home, [Advance(position, again=True)])\n"
+
 MUTATIONS = (
     Mutation(
         "commit without its turn", "one result a turn counts", "state_items:turn_open",
@@ -229,5 +232,86 @@ MUTATIONS = (
     Mutation(
         "a late retry command reopens again", "a retry is done once", "reopening:Reopener.reopen",
         ((" if found.record.epoch < epoch", ""),), {**_ROUGH, "operations": ("retry",), "behaviours": ("wild",)},
+    ),
+    Mutation(
+        "waiting for a slot without a second look", "a queued run gets its turn", "slots:Slots.enter",
+        (("    await self.wake(pool)\n    return False", "    return False"),),
+        explored="2 runs, 1 slot: no fault",
+    ),
+    Mutation(
+        "a slot that is taken without its limit", "no more runs go on than the limit", "slot_pools:SlotPools.take",
+        (('LessThan("held", limit)', 'LessThan("held", limit + 1)'),), _LIMITED,
+    ),
+    Mutation(
+        "a slot that is given back twice", "no more runs go on than the limit", "slot_pools:SlotPools.give",
+        (("[count, held]", "[count]"),), _LIMITED,
+    ),
+    Mutation(
+        "nobody is woken by a release", "a queued run gets its turn", "slots:Slots.release",
+        (("if not await self.wake(pool):", "if True:"),), _LIMITED,
+    ),
+    Mutation(
+        "a slot is handed over before the message", "a queued run gets its turn", "slots:Slots._hand_over",
+        ((_MESSAGE, ""), ("    return taken is not Taken.FULL", f"{_MESSAGE}    return taken is not Taken.FULL")),
+        {
+            **_LIMITED, "runs": 4, "rate": 0.05, "budget": 14, "faults": ("crash_after",), "operations": (),
+            "behaviours": (), "most_states": 4,
+        },
+    ),
+    Mutation(
+        "starts are reserved unconditionally", "no more runs begin than the rate", "starts:StartLimits._write",
+        (('Absent() if before is None else Equals("log", before["log"])', "None"),),
+        {"limits": ("starts",), "runs": 4, "skew_ms": 0, "room": 1},
+    ),
+    Mutation(
+        "a skip that nobody follows", "a skipped state's run goes on", "skipping:Skipper.apply",
+        (("    if follow:\n", "    if False:\n"),), {"operations": ("skip",), "behaviours": ("wait", "slow")},
+    ),
+    Mutation(
+        "a skip forgets who asked", "a skip is done once for a request", "skipping:Skipper._commit",
+        (('arguments["id"]', '"same"'),), {"operations": ("skip",), "behaviours": ("wait", "retry")},
+    ),
+    Mutation(
+        "a purge leaves no note", "a purged run does not come back", "purging:Purger.go_on",
+        (("backend.table.put(stone, Present", "backend.table.delete(keys.run(namespace, run_id), Present"),),
+        {"operations": ("purge",)},
+    ),
+    Mutation(
+        "a purge forgets the joins", "a purge leaves nothing", "purging:Purger._delete_branch",
+        (("if isinstance(decision, Fork):", "if False:"),), {"operations": ("purge",)},
+    ),
+    Mutation(
+        "a purge under a worker is an error", "what is purged is dropped", "receiving:Receiver._is_purged",
+        (("return True", "return False"),), {
+            "operations": ("purge", "cancel", "duplicate"), "workers": 3, "settings": 2, "rate": 0.05, "budget": 8,
+            "faults": ("stalled", "expired"),
+        },
+    ),
+    Mutation(
+        "a redrive overlooks what has not begun", "a run whose queue was lost goes on", "sweeping:Sweeper._due_ms",
+        (("return header.starts_ms if header.starts_ms > now else 0", "return None"),),
+        {"operations": ("redrive",), "workers": 3},
+    ),
+    Mutation(
+        "an operation that is not recorded first", "who changed what is known", "auditing:AuditLog.recorded",
+        (("    await self._services.backend.table.put(self._item(key, entry))\n", ""),), {"operations": ("pause",)},
+    ),
+    Mutation(
+        "a refused trigger gives another's slot back", "a run that goes on has its slot", "slots:Slots.abandon",
+        (("only_if=check", "only_if=None"),),
+        {"limits": ("slots", "starts", "refusing"), "runs": 4, "operations": ("twice",), "room": 1, "workers": 3},
+    ),
+    Mutation(
+        "a redriven run begins at once", "no more runs begin than the rate", "lifecycle:Lifecycle._first_again",
+        (("if graph.rate_limit is not None:", "if False:"),),
+        {"limits": ("starts",), "runs": 4, "operations": ("redrive",), "faults": (), "room": 1, "workers": 1},
+    ),
+    Mutation(
+        "a rerun has the inputs of before", "a rerun ends as its inputs say", "rerunning:Reruns._header",
+        (("(old.inputs or {}) if inputs is None else inputs", "old.inputs or {}"),), {"operations": ("rerun",)},
+    ),
+    Mutation(
+        "a rerun does not count what it reuses", "totals are exact", "rerunning:Reruns._totals",
+        (("return outcomes(totals)", "return outcomes(Totals())"),), {"operations": ("rerun",)},
     ),
 )  # fmt: skip

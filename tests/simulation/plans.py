@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -74,7 +74,7 @@ class Planned:
         del branch, number
         ended = record.status in {StateStatus.SUCCEEDED, StateStatus.PRUNED}
         requeued = record.status is StateStatus.QUEUED
-        return "store" in self.behaviours and (ended or requeued)
+        return "store" in self.behaviours and (ended or requeued) and record.skipped is None
 
     def outcome(self, execution: Execution, whims: random.Random) -> Outcome:
         """What an execution gives."""
@@ -106,11 +106,12 @@ class Planned:
         self, answer: Succeeded, execution: Execution, effects: Effects, branch: Branch, number: int
     ) -> Succeeded:
         outputs = [{"v": [*o["v"][:1], execution.state_id.replace(execution.run_id, "r", 1), *o["v"][2:],
-                          self.plan.executions]} if o else {} for o in answer.outputs]  # fmt: skip
+                          execution.inputs.get("given", 0), self.plan.executions]} if o else {}
+                   for o in answer.outputs]  # fmt: skip
         loop = self.loops.get(execution.identifier)
         rng = random.Random(zlib.crc32(repr((self.plan.seed, "loop", branch, number)).encode()))
         if loop is not None and rng.random() < 0.6:
-            one = outputs[:1] or [{"v": [execution.identifier, "r", 0, self.plan.executions]}]
+            one = outputs[:1] or [{"v": [execution.identifier, "r", 0, 0, self.plan.executions]}]
             return Succeeded(tuple(one), loop[0], effects)
         if "signals" in self.behaviours and rng.random() < 0.3:
             effects = replace(effects, signals=(SentSignal("go", "from a node"),))
@@ -136,15 +137,14 @@ def planned(seed: int, most: int, behaviours: frozenset[str], *, fail_fast: bool
         nodes: dict[tuple[str | None, str], RegisteredNode] = {
             (None, name): RegisteredNode(name=name, runtime="rt", secrets=SECRETS) for name in NODES
         }
-        definition = _definition(plan, {}, fail_fast=fail_fast, mixed=mixed)
-        for problem in validate(definition, nodes):
+        for problem in validate(_definition(plan, {}), nodes):
             if problem.path.count(".") == 2 and problem.path.startswith("nodes["):
                 index, name = int(problem.path[6 : problem.path.index("]")]), problem.path.rsplit(".", 1)[1]
                 plan.reads[list(plan.nodes)[index]].remove(name)
         loops = _loops(plan, rng) if "loops" in behaviours else {}
-        definition = _definition(plan, loops, fail_fast=fail_fast, mixed=mixed)
-        if validate(definition, nodes):
+        if validate(_definition(plan, loops), nodes):
             continue
+        definition = _definition(plan, loops, fail_fast=fail_fast, mixed=mixed, triggers=[NIGHTLY])
         found = Planned(
             plan,
             definition,
@@ -163,7 +163,12 @@ def planned(seed: int, most: int, behaviours: frozenset[str], *, fail_fast: bool
 
 
 def _definition(
-    plan: Plan, loops: Mapping[str, tuple[str, int]], *, fail_fast: bool, mixed: bool
+    plan: Plan,
+    loops: Mapping[str, tuple[str, int]],
+    *,
+    fail_fast: bool = False,
+    mixed: bool = False,
+    triggers: Sequence[Mapping[str, Any]] = (),
 ) -> GraphDefinition:
     def dressed(place: int, instance: NodeInstance) -> NodeInstance:
         values = instance.model_dump()
@@ -178,7 +183,7 @@ def _definition(
         *instances,
         fail_fast=fail_fast,
         secrets=SECRETS,
-        triggers=[NIGHTLY],
+        triggers=triggers,
         store_config={"default_values": {"n": 0}},
         retry_policy={"max_retries": 3, "backoff_factor": 400},
     )

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from karman_core.domain.errors import BackendError
+from karman_core.domain.errors import KarmanError
 from karman_core.ports.blobs import Blobs
 from karman_core.ports.events import Events
 from karman_core.ports.queue import Queue
@@ -108,14 +108,14 @@ class Ports:
         """The backend belongs to the simulation."""
 
 
-def perform(work: Coroutine[Any, Any, Any]) -> tuple[Any, BackendError | None]:
+def perform(work: Coroutine[Any, Any, Any]) -> tuple[Any, KarmanError | None]:
     """What a call of the embedded backend gives; it never waits."""
     try:
         while True:
             work.send(None)
     except StopIteration as done:
         return done.value, None
-    except BackendError as error:
+    except KarmanError as error:
         return None, error
 
 

@@ -21,6 +21,8 @@ class Configuration:
     Attributes:
         crashes, duplicates, ambiguous: budgets of faults.
         early: delayed messages may come at any time; else only when nothing else can happen.
+        runs: that have been triggered when the search begins, if no client does that.
+        slots: how many runs go on at a time, by the graph in `store`.
         statuses: in which a run may end.
         most_sent: messages in all; more mean that a duplicate makes more duplicates.
         shuffled: a seed of the order in which ways are tried; some find a violation earlier than others.
@@ -42,6 +44,8 @@ class Configuration:
     limit: int = 3_000
     most_sent: int | None = None
     shuffled: int | None = None
+    runs: int = 1
+    slots: int | None = None
     store: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -83,7 +87,8 @@ def copied(monitor: Monitor) -> Monitor:
     other._items, other._before = dict(monitor._items), dict(monitor._before)  # noqa: SLF001
     other._blobs, other.headers = dict(monitor._blobs), dict(monitor.headers)  # noqa: SLF001
     other.commits, other.counted = monitor.commits.copy(), monitor.counted.copy()
-    other.calls = monitor.calls.copy()
+    other.calls, other.late = monitor.calls.copy(), copy.deepcopy(monitor.late)
+    other.limits = copy.deepcopy(monitor.limits)
     other.records = copy.copy(monitor.records)
     for run_id, branches in monitor.records.items():
         other.records[run_id] = {path: dict(records) for path, records in branches.items()}

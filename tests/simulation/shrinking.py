@@ -49,7 +49,8 @@ def _failing(case: Case, wanted: str) -> Case | None:
 def _smaller(case: Case) -> Iterator[Case]:
     if case.runs > 1:
         yield case.but(runs=1)
-    for name in ("operations", "behaviours", "faults"):
+        yield case.but(runs=case.runs - 1)
+    for name in ("operations", "behaviours", "faults", "limits"):
         kinds = getattr(case, name)
         if len(kinds) > 2:
             yield case.but(**{name: kinds[: len(kinds) // 2]})
@@ -62,6 +63,7 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield case.but(workers=case.workers - 1)
     plain = {
         "concurrency": 2,
+        "room": 1,
         "skew_ms": 0,
         "fail_fast": False,
         "max_receives": None,

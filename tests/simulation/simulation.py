@@ -15,13 +15,15 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from karman_core.backends.embedded import EmbeddedBackend
+from karman_core.backends.embedded.items import decode
 from karman_core.ports.table import Key
 from tests.scenario.clock import START_MS, SeededEntropy
 from tests.simulation.case import Case
 from tests.simulation.faults import Faults
 from tests.simulation.loop import SimulationLoop
-from tests.simulation.monitor import Monitor, Violation
+from tests.simulation.monitor import Monitor
 from tests.simulation.processes import CURRENT, Call, Dead, Process
+from tests.simulation.violations import Violation
 
 MOST_STEPS = 40_000
 _TICKS_MS = (0, 0, 1, 3, 10)
@@ -53,6 +55,10 @@ class Simulation:
         self._clients: list[asyncio.Task[Any]] = []
         self._processes: list[Process] = []
         self._unlucky: str | None = None
+        self._ready: tuple[int, int, frozenset[str]] | None = None
+        self._due: tuple[int, int | None] | None = None
+        with self.backend.database.read() as connection:
+            self._connection = connection  # of a database in memory, the only one
 
     # --- what processes see -------------------------------------------------------------------------------------------
 
@@ -190,15 +196,25 @@ class Simulation:
         return enabled[self.rng.randrange(len(enabled))]
 
     def _ready_queues(self) -> frozenset[str]:
-        with self.backend.database.read() as connection:
-            rows = connection.execute(_READY_QUEUES, {"now": self._now_ms})
-            return frozenset(name for (name,) in rows)
+        """Queues that have something now. Asked for at each step, so asked of the database only after a change."""
+        changes = self._connection.total_changes
+        if self._ready is None or self._ready[:2] != (changes, self._now_ms):
+            rows = self._connection.execute(_READY_QUEUES, {"now": self._now_ms})
+            self._ready = changes, self._now_ms, frozenset(name for (name,) in rows)
+        return self._ready[2]
+
+    def _next_due(self) -> int | None:
+        """When the next message or timer is due that is not yet."""
+        changes = self._connection.total_changes
+        if self._due is None or self._due[0] != changes or (self._due[1] or self._now_ms + 1) <= self._now_ms:
+            (first,) = self._connection.execute(_NEXT_DUE, {"now": self._now_ms}).fetchone()
+            self._due = changes, first
+        return self._due[1]
 
     def _pass_time(self) -> bool:
         """Let time pass to the next thing that is due; False if nothing can happen any more."""
         due = [call.process.stalled_ms for call in self._blocked if call.process.stalled_ms > self._now_ms]
-        with self.backend.database.read() as connection:
-            (first,) = connection.execute(_NEXT_DUE, {"now": self._now_ms}).fetchone()
+        first = self._next_due()
         if first is not None:
             due.append(first)
         if not due and not self.clients and not self.busy_nodes and not self.messages_left():
@@ -240,10 +256,15 @@ class Simulation:
         """What something comes to that looks past all faults."""
         return self.loop.complete(work)
 
+    def items_of(self, pk: str) -> list[dict[str, Any]]:
+        """What a partition of the table has."""
+        with self.backend.database.read() as connection:
+            found = connection.execute("SELECT pk, sk, body FROM items WHERE pk = ? ORDER BY sk", (pk,))
+            return [decode(*row) for row in found]
+
     def messages_left(self) -> int:
         """Messages and timers that are still there."""
-        with self.backend.database.read() as connection:
-            return int(connection.execute(_LEFT).fetchone()[0])
+        return int(self._connection.execute(_LEFT).fetchone()[0])
 
 
 _READY_QUEUES = """

@@ -22,8 +22,8 @@ from karman_core.ports.queue import Incoming
 from tests.scenario.clock import START_MS
 from tests.scenario.nodes import Answer, as_outcome
 from tests.simulation.loop import SimulationLoop
-from tests.simulation.monitor import Violation
 from tests.simulation.processes import Call, Dead, Process
+from tests.simulation.violations import Violation
 
 QUEUE = "ns/rt"
 Client = Callable[["Stage", Engine], Coroutine[Any, Any, None]]
