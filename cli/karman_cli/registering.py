@@ -79,12 +79,21 @@ def root_of(definition: GraphDefinition) -> NodeInstance | None:
     return next((instance for instance in definition.nodes if instance.identifier in firsts[:1]), None)
 
 
-async def root_schema(engine: Engine, namespace: str, definition: GraphDefinition) -> Mapping[str, JSON]:
-    """The JSON Schema of the inputs that a trigger gives: those of the graph's first node."""
-    root = root_of(definition)
-    if root is not None:
-        for node in await engine.list_nodes(root.namespace or namespace):
-            if node.name == root.node_name:
+def instance_of(definition: GraphDefinition, identifier: str | None) -> NodeInstance | None:
+    """A node instance of the graph, by default the first one; None if there is none."""
+    if identifier is None:
+        return root_of(definition)
+    return next((each for each in definition.nodes if each.identifier == identifier), None)
+
+
+async def inputs_schema(
+    engine: Engine, namespace: str, definition: GraphDefinition, identifier: str | None = None
+) -> Mapping[str, JSON]:
+    """The JSON Schema of the inputs of a node instance, or of the first one, which a trigger gives."""
+    instance = instance_of(definition, identifier)
+    if instance is not None:
+        for node in await engine.list_nodes(instance.namespace or namespace):
+            if node.name == instance.node_name:
                 return node.inputs_schema
     return {}
 

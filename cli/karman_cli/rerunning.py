@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from karman_cli.registering import root_of
 from karman_cli.values import fitted
 from karman_core.domain.definition import JSON
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for; `typed` inputs are fitted to the first node's fields and win over `inputs`."""
+    """What is asked for; `typed` inputs are fitted to the fields of the node at `start` and win over `inputs`."""
 
     run_id: str
     start: str
@@ -30,7 +31,9 @@ async def rerun_from(connection: Connection, request: Request) -> Started:
     inputs: dict[str, JSON] | None = None
     if request.typed or request.inputs:
         run = await connection.run(request.run_id)
-        graph = await connection.graph(run.graph, run.graph_version)
-        schema = await connection.inputs_schema(graph.definition)
-        inputs = {**run.inputs, **request.inputs, **fitted(request.typed, schema)}
+        definition = (await connection.graph(run.graph, run.graph_version)).definition
+        root = root_of(definition)
+        first = root is not None and request.start in {root.identifier, f"{run.run_id}--0"}
+        schema = await connection.inputs_schema(definition, None if first else request.start)
+        inputs = {**(run.inputs if first else {}), **request.inputs, **fitted(request.typed, schema)}
     return await connection.rerun(request.run_id, request.start, inputs, request.idempotency_key)

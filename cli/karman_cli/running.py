@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from karman_cli.displays import Display, make_display
 from karman_cli.progress import Progress
-from karman_cli.registering import put_valid, register, root_schema
+from karman_cli.registering import inputs_schema, put_valid, register
 from karman_cli.values import fitted
 from karman_cli.watching import Lookout, Watch
 from karman_core.domain.definition import JSON, GraphDefinition
@@ -89,7 +89,7 @@ class Running:
         engine = self._assembly.engine
         queues = await self._register(definition)
         await put_valid(self._assembly, self._namespace, definition, start.secrets)
-        schema = await root_schema(engine, self._namespace, definition)
+        schema = await inputs_schema(engine, self._namespace, definition)
         started = await engine.trigger(
             self._namespace,
             definition.name,

@@ -20,6 +20,8 @@ from tests.api.client import ADMIN_KEY, Api, event
 from tests.api.routes import CALLS, Call, World, prepare
 from tests.api.test_bad_requests import everything
 
+pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+
 EXAMPLES = int(os.environ.get("KARMAN_FUZZ_EXAMPLES", "25"))
 """Of each operation; `make fuzz` asks for more."""
 

@@ -7,6 +7,8 @@ import pytest
 from bench.write_units import chain_cost, fork_cost, whole_run_cost
 from tests import emulators
 
+pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+
 CHAIN, WIDTH = 20, 1000
 HEADER_UNITS = 2
 """The end of a run: header, and its entry in the index of unfinished runs."""

@@ -14,6 +14,8 @@ from karman_cli.connections import servers
 from tests.cli.command_line import GREETING, finish, karman, start, wait_for_line, write
 from tests.cli.live import KEY, Live, live
 
+pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+
 OPTION, NAMED, VARIABLE, CURRENT = (f"http://127.0.0.1:{port}" for port in (1, 2, 3, 4))
 
 

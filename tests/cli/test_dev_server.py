@@ -13,6 +13,8 @@ import pytest
 from tests.cli.command_line import GREETING, SLOW, finish, karman, start, wait_for_line, write
 from tests.cli.development import client, ran, served, url_of
 
+pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+
 
 def test_a_run_that_is_triggered_over_http_is_worked_on() -> None:
     write("greeting.py", GREETING)

@@ -116,8 +116,10 @@ def test_a_run_is_run_again_from_a_state(place: Place, empty_folder: Path) -> No
     key = ("--idempotency-key", f"again-{run}")
     first, second = (place.document("rerun", run, "--from", "many", *key) for _ in range(2))
     unknown = place("rerun", run, "--from", "nowhere")
+    later = place("rerun", new, "--from", "total", "--input", "numbers=[1, 2]", "--wait")
 
     assert (output.code, output.document) == (0, {"result": 12})
+    assert (later.code, later.document) == (0, {"result": 3}), later.err
     assert new != run
     assert place.document("show", new)["run"]["inputs"] == {"count": 4}
     assert (first["created"], second["created"]) == (True, False)

@@ -11,6 +11,8 @@ import pytest
 from tests.cli.command_line import GREETING, finish, karman, start, wait_for_line, write
 from tests.webhooks.receiver import receiving
 
+pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+
 LOOPBACK = {"KARMAN_WEBHOOK_LOOPBACK": "true"}
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from bench import local_runs
 
+pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+
 WORKER_MEMORY_MB = 250
 
 

@@ -92,36 +92,44 @@ async def test_one_state_of_a_wide_nested_group(*, fail_fast: bool) -> None:
     await at_every_call(partial(failed_in_two, fail_fast=fail_fast), act, 50)
 
 
-async def test_a_rerun_behind_a_group() -> None:
-    async def prepare() -> tuple[World, str]:
-        scripts = {
-            "r": lambda _: then({"x": 1}, StoreIncrement("n")),
-            "a": count_to(5),
-            "b": give_inputs,
-            "u": give_inputs,
-            "z": give_inputs,
-        }
-        w = World(scripts, settings=DEEP)
-        await w.define(
-            node("r", "a"),
-            node("a", "b"),
-            node("b", "u", x="${{ a.outputs.x }}"),
-            node("u", "z", unites="a", xs="${{ b.outputs.x }}"),
-            node("z", xs="${{ b.outputs.x }}", r="${{ r.outputs.x }}", n="${{ store.n }}"),
-            store_config={"default_values": {"n": 0}},
-        )
-        return w, (await w.finish(timeout_ms=10**9)).run_id
+async def ended_behind_a_group() -> tuple[World, str]:
+    """A run of a group and what comes after it."""
+    scripts = {
+        "r": lambda _: then({"x": 1}, StoreIncrement("n")),
+        "a": count_to(5),
+        "b": give_inputs,
+        "u": give_inputs,
+        "z": give_inputs,
+    }
+    w = World(scripts, settings=DEEP)
+    await w.define(
+        node("r", "a"),
+        node("a", "b"),
+        node("b", "u", x="${{ a.outputs.x }}"),
+        node("u", "z", unites="a", xs="${{ b.outputs.x }}"),
+        node(
+            "z",
+            xs="${{ b.outputs.x }}",
+            r="${{ r.outputs.x }}",
+            n="${{ store.n }}",
+            u="${{ u.outputs.xs }}",
+        ),
+        store_config={"default_values": {"n": 0}},
+    )
+    return w, (await w.finish(timeout_ms=10**9)).run_id
 
+
+async def test_a_rerun_behind_a_group() -> None:
     async def act(w: World, run_id: str) -> None:
         journal = Journal(w)
 
         async def call() -> Started:
-            return await w.engine.operations.rerun(NS, run_id, "u", idempotency_key="k")
+            return await w.engine.operations.rerun(NS, run_id, "u", inputs={"xs": [7]}, idempotency_key="k")
 
         begun = await stubborn(w, call)
         await w.drive()
         run = await w.view(begun.run_id)
-        assert (run.status, run.result) == ("SUCCEEDED", {"xs": list(range(5)), "r": 1, "n": 1})
+        assert (run.status, run.result) == ("SUCCEEDED", {"xs": list(range(5)), "r": 1, "n": 1, "u": [7]})
         assert run.totals.succeeded == 9
         assert max(journal.commits.values()) == 1
         assert w.executor.executed["b"] == 5
@@ -130,4 +138,4 @@ async def test_a_rerun_behind_a_group() -> None:
         again = await call()
         assert (again.run_id, again.created) == (begun.run_id, False)
 
-    await at_every_call(prepare, act, 30)
+    await at_every_call(ended_behind_a_group, act, 30)

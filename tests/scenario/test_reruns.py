@@ -10,7 +10,7 @@ import pytest
 from karman_core.domain.branches import parse_state_id
 from karman_core.domain.definition import RegisteredNode
 from karman_core.domain.errors import Conflict, InvalidInput, NotFound, PayloadTooLarge
-from karman_core.domain.outcome import StoreAppend, StoreDelete, StoreIncrement, StoreSet
+from karman_core.domain.outcome import Errored, StoreAppend, StoreDelete, StoreIncrement, StoreSet
 from karman_core.engine import EngineSettings
 from karman_core.engine.views import StateView
 from karman_core.ports.executor import Execution
@@ -275,14 +275,51 @@ async def test_inputs_replace_the_trigger_s_and_are_checked_as_there() -> None:
         assert (run.inputs, run.result, run.tags) == ({"x": 1}, {"x": 1}, {"x": "1"})
         run = await rerun(w, old.run_id, "a", inputs={"x": 2})
         assert (run.inputs, run.result, run.tags) == ({"x": 2}, {"x": 2}, {"x": "2"})
-        run = await rerun(w, old.run_id, "b", inputs={"x": 3})
-        assert (run.inputs, run.result) == ({"x": 3}, {"x": 1})
         operate = w.engine.operations.rerun
         for wrong in ({"x": "text"}, {"x": 1, "other": 2}):
             with pytest.raises(InvalidInput):
                 await operate(NS, old.run_id, "a", inputs=wrong)
         with pytest.raises(PayloadTooLarge):
-            await operate(NS, old.run_id, "b", inputs={"x": 1, "t": "t" * 300_000})
+            await operate(NS, old.run_id, "a", inputs={"x": 1, "t": "t" * 300_000})
+        assert w.messages_left() == 0
+
+
+async def test_inputs_of_a_later_state_stand_in_place_of_what_it_would_read() -> None:
+    """Of that state alone, however often it is tried, and of the same state when the rerun is run again."""
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}, "y": {}}, "required": ["x", "y"]}
+
+    def second_attempt(execution: Execution) -> Any:
+        return give_inputs(execution) if execution.attempt > 1 else Errored("Broken", "the first attempt")
+
+    async with world({"a": give(x=1, y=2), "b": second_attempt, "c": give_inputs}) as w:
+        await w.define(
+            node("a", "b"),
+            node("b", "c", x="${{ a.outputs.x }}", y="${{ a.outputs.y }}"),
+            node("c", x="${{ b.outputs.x }}", y="${{ a.outputs.y }}"),
+            tags={"t": "${{ initial.inputs.t }}"},
+        )
+        await w.engine.register_nodes(NS, [RegisteredNode(name="b", runtime="rt", inputs_schema=schema)])
+        old = await w.finish(inputs={"t": "trigger"})
+        first = await rerun(w, old.run_id, "b", inputs={"x": 3})
+        assert (first.inputs, first.tags, first.result) == (
+            {"t": "trigger"},
+            {"t": "trigger"},
+            {"x": 3, "y": 2},
+        )
+        same = await rerun(w, first.run_id, "b")
+        before = await rerun(w, first.run_id, "a")
+        after = await rerun(w, first.run_id, "c", inputs={"y": "changed"})
+        assert [run.result for run in (same, before, after)] == [
+            {"x": 3, "y": 2},
+            {"x": 1, "y": 2},
+            {"x": 3, "y": "changed"},
+        ]
+        operate = w.engine.operations.rerun
+        for wrong in ({"x": "text"}, {"other": 2}):
+            with pytest.raises(InvalidInput):
+                await operate(NS, old.run_id, "b", inputs=wrong)
+        with pytest.raises(PayloadTooLarge):
+            await operate(NS, old.run_id, "c", inputs={"y": "t" * 262_120})
         assert w.messages_left() == 0
 
 

@@ -119,8 +119,10 @@ def _check_run(history: History, run_id: str, outputs: AllOutputs) -> None:
     records = _of_run(simulation.monitor.records, run)
     given = {place: outputs[_owner(run, *place)][place] for place in _succeeded(records)}
 
-    def inputs(path: Branch, number: int) -> Mapping[str, Any]:
-        return read_header(simulation.monitor.headers[_owner(run, path, number)]).inputs or {}
+    def inputs(path: Branch, number: int, *, first: bool) -> Mapping[str, Any]:
+        begun = read_header(simulation.monitor.headers[_owner(run, path, number)])
+        changed = not path and begun.run.reused is not None and number == begun.run.reused.before
+        return {**((begun.inputs or {}) if first else {}), **((begun.overrides or {}) if changed else {})}
 
     evaluation = evaluate(
         planned, records, given, fired=_fired(history, run), status=view.status, inputs=inputs
@@ -168,8 +170,9 @@ def _check_sources(history: History, header: Header) -> None:
         if source.before and history.simulation.monitor.is_purged(source.run_id):
             raise Violation(f"run {run_id} reuses states of {source.run_id}, which was purged")
     asked = history.operators.reruns.get(run_id)
-    if asked is not None and header.inputs != asked:
-        raise Violation(f"run {run_id} was to have the inputs {asked}, has {header.inputs}")
+    given = header.overrides if reused is not None and reused.before else header.inputs
+    if asked is not None and given != asked:
+        raise Violation(f"run {run_id} was to have the inputs {asked}, has {given}")
 
 
 def _check_store(history: History, planned: Planned, header: Header) -> None:

@@ -8,7 +8,7 @@ something else each time are checked as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from karman_core.domain.branches import Branch, branch_text
 from karman_core.domain.outcome import Errored, Pruned, Succeeded
@@ -21,7 +21,14 @@ from tests.simulation.violations import Violation
 
 Recorded = Mapping[Branch, Mapping[int, Record]]
 Outputs = Mapping[tuple[Branch, int], tuple[Mapping[str, Any], ...]]
-Inputs = Callable[[Branch, int], Mapping[str, Any]]
+
+
+class Inputs(Protocol):
+    """What the state of a place was given from outside; the trigger's inputs if it is the graph's `first`."""
+
+    def __call__(self, path: Branch, number: int, *, first: bool) -> Mapping[str, Any]: ...
+
+
 Fired = Callable[[Branch, int, int], int | None]
 """Of a group, by branch and number of the fork and its width, the branch whose success fired its unite."""
 
@@ -53,8 +60,8 @@ class Evaluation(Expected):
         self.inputs[path, number] = {
             name: env.get(name, MISSING) for name in self.plan.reads.get(identifier, [])
         }
-        if identifier == next(iter(self.plan.nodes)):
-            self.inputs[path, number] |= self._trigger(path, number)
+        first = identifier == next(iter(self.plan.nodes))
+        self.inputs[path, number] |= self._trigger(path, number, first=first)
         match record.status:
             case StateStatus.SUCCEEDED:
                 return Succeeded(self._given[path, number], record.chosen)

@@ -307,8 +307,14 @@ MUTATIONS = (
         {"limits": ("starts",), "runs": 4, "operations": ("redrive",), "faults": (), "room": 1, "workers": 1},
     ),
     Mutation(
-        "a rerun has the inputs of before", "a rerun ends as its inputs say", "rerunning:Reruns._header",
-        (("(old.inputs or {}) if inputs is None else inputs", "old.inputs or {}"),), {"operations": ("rerun",)},
+        "a rerun has the inputs of before", "a rerun ends as its inputs say", "rerunning:Reruns._with_inputs",
+        (("return replace(header, inputs=inputs, tags=tags, slot=graph.slot(inputs))", "return header"),),
+        {"operations": ("rerun",)},
+    ),
+    Mutation(
+        "a rerun from a later state reads what it read", "a rerun ends as its inputs say",
+        "inputs:InputResolver._given", (("changed = _begins_rerun(position)", "changed = False"),),
+        {"operations": ("rerun",)},
     ),
     Mutation(
         "a rerun does not count what it reuses", "totals are exact", "rerunning:Reruns._totals",

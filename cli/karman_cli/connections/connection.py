@@ -84,8 +84,10 @@ class Connection(Protocol):
         """Names of the secrets that the definition reads and that have no value, here or stored; as far as is known."""
         ...
 
-    async def inputs_schema(self, definition: GraphDefinition) -> Mapping[str, JSON]:
-        """The JSON Schema of the inputs that a trigger gives, those of the first node; empty if it is not known."""
+    async def inputs_schema(
+        self, definition: GraphDefinition, identifier: str | None = None
+    ) -> Mapping[str, JSON]:
+        """The JSON Schema of the inputs of a node instance, or of the first one; empty if it is not known."""
         ...
 
     async def trigger(self, request: RunRequest) -> Started:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from karman._internal.http.results import Firings
 from karman_cli.connections.connection import Place, RunRequest
-from karman_cli.registering import root_schema, secrets_missing
+from karman_cli.registering import inputs_schema, secrets_missing
 from karman_core.domain.cron import next_firing
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import NotFound, Problem
@@ -77,8 +77,10 @@ class EngineConnection:
     async def secrets_missing(self, definition: GraphDefinition, given: Mapping[str, str]) -> list[str]:
         return await secrets_missing(self._assembly, self._namespace, definition, given)
 
-    async def inputs_schema(self, definition: GraphDefinition) -> Mapping[str, JSON]:
-        return await root_schema(self._engine, self._namespace, definition)
+    async def inputs_schema(
+        self, definition: GraphDefinition, identifier: str | None = None
+    ) -> Mapping[str, JSON]:
+        return await inputs_schema(self._engine, self._namespace, definition, identifier)
 
     async def trigger(self, request: RunRequest) -> Started:
         timeout = request.timeout_seconds

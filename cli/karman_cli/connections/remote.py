@@ -9,7 +9,7 @@ from karman import AsyncClient
 from karman.client import Firings
 from karman.errors import Forbidden, NotFound, StillRunning
 from karman_cli.connections.connection import Place, RunRequest
-from karman_cli.registering import root_of
+from karman_cli.registering import instance_of
 from karman_core.domain.definition import JSON, GraphDefinition
 from karman_core.domain.errors import Problem
 from karman_core.domain.quotas import NamespaceQuotas
@@ -66,12 +66,14 @@ class HttpConnection:
             stored = ()
         return sorted(set(definition.secrets) - set(given) - set(stored))
 
-    async def inputs_schema(self, definition: GraphDefinition) -> Mapping[str, JSON]:
-        root = root_of(definition)
-        if root is None or root.namespace not in {None, self._place.namespace}:
+    async def inputs_schema(
+        self, definition: GraphDefinition, identifier: str | None = None
+    ) -> Mapping[str, JSON]:
+        instance = instance_of(definition, identifier)
+        if instance is None or instance.namespace not in {None, self._place.namespace}:
             return {}  # a key of one namespace may not ask for another's nodes
         try:
-            return (await self._client.node(root.node_name)).inputs_schema
+            return (await self._client.node(instance.node_name)).inputs_schema
         except (Forbidden, NotFound):
             return {}
 

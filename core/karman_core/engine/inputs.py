@@ -66,13 +66,21 @@ class InputResolver:
         return {**resolved, **given}
 
     async def _given(self, graph: Graph, position: Position) -> Mapping[str, JSON]:
-        """What the trigger gave the first node: on the first message; in the header for whoever comes back later."""
-        if position.identifier != graph.root:
+        """What the trigger gave the first node, and a rerun the state that it begins with.
+
+        The trigger's are on the first message too; whoever comes back later reads the header.
+        """
+        changed = _begins_rerun(position)
+        if position.identifier != graph.root and not changed:
             return {}
-        if position.trigger_inputs is not None:
+        if position.trigger_inputs is not None and not changed:
             return position.trigger_inputs
-        item = await self._services.backend.table.get(keys.run(position.run.namespace, position.run.run_id))
-        return unpack_object(item.get("inputs") if item else None) or {}
+        item = (
+            await self._services.backend.table.get(keys.run(position.run.namespace, position.run.run_id))
+            or {}
+        )
+        given = unpack_object(item.get("inputs")) or {} if position.identifier == graph.root else {}
+        return {**given, **(unpack_object(item.get("overrides")) or {})} if changed else given
 
     async def _scalars(
         self,
@@ -131,6 +139,12 @@ class InputResolver:
             parent = position.branch[: group.depth]
             found |= await self._outputs.of_group(graph, position.run, parent, group, frozenset(names))
         return found
+
+
+def _begins_rerun(position: Position) -> bool:
+    """Whether it is the state that a rerun begins with, which is not the run's first."""
+    reused = position.run.reused
+    return reused is not None and not position.branch and position.number == reused.before > 0
 
 
 def _pick(outputs: Outputs, number: int) -> Outputs:

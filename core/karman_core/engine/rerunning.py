@@ -16,7 +16,7 @@ from dataclasses import replace
 from karman_core.domain.branches import parse_state_id
 from karman_core.domain.decide import Fork
 from karman_core.domain.definition import JSON
-from karman_core.domain.errors import ConditionFailed, Conflict, NotFound
+from karman_core.domain.errors import ConditionFailed, Conflict, NotFound, PayloadTooLarge
 from karman_core.domain.graph import Graph
 from karman_core.domain.joins import climb
 from karman_core.domain.messages import Position, RunRef
@@ -66,8 +66,6 @@ class Reruns:
         """Begin a run at a state of another; see Operations.rerun."""
         old = await self._lifecycle.header(namespace, run_id)
         graph = await self._graphs.compiled(namespace, old.run.graph, old.run.version)
-        if inputs is not None:
-            await self._check_inputs(old, graph, inputs)
         header = await self._header(old, graph, start, inputs, key)
         existing = await self._triggers.existing(header)
         if existing is not None:
@@ -75,6 +73,7 @@ class Reruns:
         await self._graphs.current(namespace, old.run.graph)  # Of a graph that was deleted, no run begins.
         before, visit = await self._first_branch(graph, old.run, start)
         number = visit.position.number
+        header = await self._with_inputs(header, old, graph, visit.position, inputs)
         source = Source(old.run.run_id, old.run.epoch, number)
         reused = reuse(old.run.reused, source, await self._totals(old.run, before))
         run = replace(header.run, reused=reused)
@@ -102,7 +101,6 @@ class Reruns:
         self, old: Header, graph: Graph, start: str, inputs: Mapping[str, JSON] | None, key: str | None
     ) -> Header:
         run, now = old.run, self._services.clock.now_ms()
-        given = (old.inputs or {}) if inputs is None else inputs
         new = RunRef(
             run.namespace,
             self._triggers.run_id(run.namespace, run.graph, key, now),
@@ -118,8 +116,6 @@ class Reruns:
             for name, value in (old.tags or {}).items()
             if not (ended and name in graph.tags.outputs)
         }
-        if inputs is not None:
-            tags |= graph.tags.at_start(graph.instances[graph.root], inputs)
         return Header(
             run=new,
             status=RunStatus.RUNNING,
@@ -127,18 +123,37 @@ class Reruns:
             starts_ms=now,
             request=_request_hash(run.run_id, start, inputs),
             home=await self._sender.queue_of(graph, run.namespace, graph.root),
-            inputs=given,
+            inputs=old.inputs or {},
             tags=tags,
             key=key,
             timed=old.timed,
-            slot=graph.slot(given),
+            slot=graph.slot(old.inputs or {}),
         )
 
-    async def _check_inputs(self, old: Header, graph: Graph, inputs: Mapping[str, JSON]) -> None:
+    async def _with_inputs(
+        self, header: Header, old: Header, graph: Graph, start: Position, inputs: Mapping[str, JSON] | None
+    ) -> Header:
+        """The header with the inputs that are given: instead of the trigger's, or for a later state alone."""
+        if inputs is None:
+            same = old.run.reused is not None and old.run.reused.before == start.number
+            return replace(header, overrides=old.overrides) if same else header
         # What the trigger's store had to hold, it held.
         required = dict.fromkeys(graph.definition.store_config.required_keys)
         request = Request(old.run.namespace, old.run.graph, inputs, required)
-        await self._triggers.check_values(request, graph)
+        await self._triggers.check_values(request, graph, start=start.identifier)
+        if start.number:
+            self._check_size(header.inputs, inputs)
+            return replace(header, overrides=inputs)
+        tags = {**(header.tags or {}), **graph.tags.at_start(graph.instances[graph.root], inputs)}
+        return replace(header, inputs=inputs, tags=tags, slot=graph.slot(inputs))
+
+    def _check_size(self, *given: Mapping[str, JSON] | None) -> None:
+        size = len(dumps([dict(each or {}) for each in given]).encode())
+        limit = self._services.settings.max_inputs_bytes
+        if size > limit:
+            raise PayloadTooLarge(
+                f"The inputs take {size:,} bytes together with those of the trigger; the limit is {limit:,}."
+            )
 
     async def _totals(self, run: RunRef, before: Sequence[Visit]) -> Totals:
         """How the states ended that are reused: those of the first branch, and all in the groups that they opened."""

@@ -36,6 +36,7 @@ class Header:
         control: counts pauses, resumes and retries, so that a command which comes late is known for an old one.
         timed: whether a time-out was asked for: then a message is sent at the deadline.
         waiting: the first branch waits for a signal.
+        overrides: inputs that were given for the state which a rerun begins with, if that is not the run's first.
         limit_ms: how long the run may take, from its start or its last retry.
         only: the state that the epoch was opened for; None for all that had failed.
         purging: it is being deleted.
@@ -52,6 +53,7 @@ class Header:
     home: str
     ended_ms: int | None = None
     inputs: Mapping[str, JSON] | None = None
+    overrides: Mapping[str, JSON] | None = None
     store: Mapping[str, JSON] | None = None
     tags: Mapping[str, str] | None = None
     key: str | None = None
@@ -93,6 +95,7 @@ def header_json(header: Header) -> dict[str, JSON]:
     slots = {} if header.slot is None else {"slot": header.slot.as_json()}
     counted = {"counted": 1} if header.counted else {}
     placed = {"placed": 1} if header.placed else {}
+    overrides = {} if header.overrides is None else {"overrides": dict(header.overrides)}
     return {
         "run": [run.namespace, run.run_id, run.graph, run.version, run.epoch, run.deadline_ms],
         "created": header.created_ms,
@@ -110,6 +113,7 @@ def header_json(header: Header) -> dict[str, JSON]:
         **slots,
         **counted,
         **placed,
+        **overrides,
     }
 
 
@@ -130,6 +134,7 @@ def _header(data: Mapping[str, Any]) -> Header:
         request=data["request"],
         home=data["home"],
         inputs=data["inputs"],
+        overrides=data.get("overrides"),
         store=data["store"],
         tags=data["tags"],
         key=data["key"],
@@ -187,6 +192,7 @@ def _optional(header: Header) -> dict[str, Any]:
         "placed": 1 if header.placed else None,
         "slot": None if header.slot is None else dumps(header.slot.as_json()),
         "counted": 1 if header.counted else None,
+        "overrides": None if header.overrides is None else pack(header.overrides),
     }
 
 
@@ -210,6 +216,7 @@ def read_header(item: Item) -> Header:
         home=item["home"],
         ended_ms=item.get("ended"),
         inputs=unpack(item["inputs"]) if "inputs" in item else None,
+        overrides=unpack(item["overrides"]) if "overrides" in item else None,
         tags=unpack(item["tags"]) if "tags" in item else None,
         key=item.get("key"),
         trigger=item.get("trigger"),

@@ -257,13 +257,15 @@ class Triggers:
             ],
         )
 
-    async def check_values(self, request: Request, graph: Graph, others: Sequence[Problem] = ()) -> None:
-        """Check the inputs and store values of a request.
+    async def check_values(
+        self, request: Request, graph: Graph, others: Sequence[Problem] = (), start: str | None = None
+    ) -> None:
+        """Check the inputs and store values of a request; `start` is the instance that reads the inputs.
 
         Raises:
             InvalidInput, PayloadTooLarge, QuotaExceeded, NotFound: as trigger.
         """
-        instance = graph.instances[graph.root]
+        instance = graph.instances[start or graph.root]
         node = await self._registry.get(instance.namespace or request.namespace, instance.node_name)
         problems = [
             *run_problems(

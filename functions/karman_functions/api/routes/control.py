@@ -60,7 +60,8 @@ async def rerun_run(
     """Begin a new run of the same version at a state of this run's first branch; what came before is reused.
 
     Its store begins with the values that this run's has now; from the first state, with those that the trigger gave.
-    Inputs are read by the first state. 200 when the idempotency key had begun it before.
+    Inputs are for the state that it begins with: of a first state they replace the trigger's, of a later one they stand
+    in place of what the graph gives those fields. 200 when the idempotency key had begun it before.
     """
     started = await operator().rerun(
         namespace, run_id, body.start, inputs=body.inputs, idempotency_key=idempotency_key

@@ -104,7 +104,8 @@ class ControlMethods(ABC):
 
         Args:
             start: the identifier of a state of the first branch (its last one, in a loop), or the state's id.
-            inputs: for the first state, instead of the trigger's.
+            inputs: for the state that it begins with: of a first state they replace the trigger's, of a later one they
+                stand in place of what the graph gives those fields.
             idempotency_key: the same key and request again finds the same run; by default one of this call.
 
         Raises:
