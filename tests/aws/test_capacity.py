@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bench.write_units import chain_cost, fork_cost, whole_run_cost
-from tests import emulators
 
 pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
 
@@ -13,17 +12,8 @@ CHAIN, WIDTH = 20, 1000
 HEADER_UNITS = 2
 """The end of a run: header, and its entry in the index of unfinished runs."""
 
-
 RUN_UNITS = 6
 """The same, and what the trigger writes: the header, and its entries in three indexes."""
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> str:
-    reason = emulators.why_not_dynamodb_local()
-    if reason:
-        pytest.skip(reason)
-    return emulators.start_dynamodb_local()
 
 
 async def test_an_inline_chain_costs_one_write_unit_a_state(endpoint: str) -> None:

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from bench.write_units import NAMESPACE, backend_at, chain
 from karman._internal.execution import NodeExecutor
 from karman_core.engine import Engine
 from karman_core.engine.access import AccessKeys, Scope
-from tests import emulators
 from tests.scenario.clock import START_MS, ManualClock, SeededEntropy
 
 DAY_MS = 86_400_000
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> str:
-    reason = emulators.why_not_dynamodb_local()
-    if reason:
-        pytest.skip(reason)
-    return emulators.start_dynamodb_local()
 
 
 async def found(engine: Engine, limit: int, **filters: Any) -> list[str]:

@@ -16,7 +16,6 @@ from karman_core.domain.quotas import NamespaceQuotas
 from karman_core.engine import Engine, keys
 from karman_core.ports.backend import Backend
 from karman_core.ports.table import Query
-from tests import emulators
 from tests.aws.test_capacity import RUN_UNITS
 
 SLOT_UNITS = 5
@@ -24,14 +23,6 @@ SLOT_UNITS = 5
 
 QUOTA_UNITS = 4
 """The same; the count of a namespace stays."""
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> str:
-    reason = emulators.why_not_dynamodb_local()
-    if reason:
-        pytest.skip(reason)
-    return emulators.start_dynamodb_local()
 
 
 @pytest.mark.parametrize(
