@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from karman_core.domain.branches import state_id
-from karman_core.domain.errors import QuotaExceeded
+from karman_core.domain.errors import Conflict, QuotaExceeded
 from karman_core.domain.outcome import Errored
 from karman_core.ports.timers import Schedule
-from tests.scenario.faults import once
+from tests.scenario.faults import Crashed, once
 from tests.scenario.harness import NS, World, node
 from tests.scenario.invariants import check
 from tests.scenario.nodes import give_inputs
@@ -16,6 +16,7 @@ from tests.scenario.slots import (
     CUSTOMER,
     MENDED_SECONDS,
     WAITS,
+    began,
     break_once,
     go,
     held,
@@ -24,6 +25,7 @@ from tests.scenario.slots import (
     set_quota,
     statuses,
     wait,
+    waiting,
 )
 
 
@@ -111,6 +113,73 @@ async def test_a_trigger_that_fails_gives_its_slot_back() -> None:
     with pytest.raises(RuntimeError):
         await w.start()
     assert left(w) == []
+
+
+@pytest.mark.parametrize("dies", [None, "sending", "sent"])
+async def test_a_trigger_that_lost_against_another_of_its_key_keeps_no_slot(dies: str | None) -> None:
+    """Where it dies, its message gives back what it took, or what was forgotten is found while the run goes on."""
+    w = await limited(1, scripts=WAITS, key=CUSTOMER, when_full="refuse")
+    slower = w.api()
+
+    async def come_in_between() -> None:
+        await w.engine.trigger(NS, "g", inputs={"customer": "a"}, idempotency_key="k")
+        if dies == "sending":
+            raise Crashed
+
+    async def die() -> None:
+        raise Crashed
+
+    once(w.faults.before, "queue.send", come_in_between)
+    if dies == "sent":
+        once(w.faults.after, "queue.send", die, where=lambda _: w.messages_left() == 2)
+    with pytest.raises(Conflict if dies is None else Crashed):
+        await slower.trigger(NS, "g", inputs={"customer": "b"}, idempotency_key="k")
+    await w.drive()
+    if dies == "sending":
+        with pytest.raises(QuotaExceeded):
+            await w.start(inputs={"customer": "b"})
+        w.clock.advance(MENDED_SECONDS)
+    other = await w.start(inputs={"customer": "b"})
+    await w.drive()
+    runs = began(w)
+    assert (len(runs), held(w)) == (2, set(runs))
+    for run_id in runs:
+        await go(w, run_id)
+    assert (await check(w, other)).status == "SUCCEEDED"
+    assert left(w) == []
+
+
+async def test_a_trigger_that_fails_and_lost_against_another_keeps_no_slot() -> None:
+    w = await limited(1, scripts=WAITS, key=CUSTOMER, when_full="refuse")
+
+    async def fail() -> None:
+        await w.api().trigger(NS, "g", inputs={"customer": "a"}, idempotency_key="k")
+        raise RuntimeError("the queue is gone")
+
+    once(w.faults.before, "queue.send", fail)
+    with pytest.raises(RuntimeError):
+        await w.start(inputs={"customer": "b"}, idempotency_key="k")
+    await w.start(inputs={"customer": "b"})
+    assert len(began(w)) == 2
+
+
+async def test_the_slot_of_a_trigger_that_lost_goes_to_who_waits_for_it() -> None:
+    """Runs of a version that queues wait beside triggers of one that refuses."""
+    w = await limited(1, scripts=WAITS, key=CUSTOMER)
+    waits = await w.start(inputs={"customer": "b"}, start_delay_ms=10_000)
+    await w.define(node("a"), concurrency={"limit": 1, "key": CUSTOMER, "when_full": "refuse"})
+
+    async def come_in_between() -> None:
+        w.clock.advance(11)
+        await w.drive()
+        assert waiting(w) == [waits]
+        await w.engine.trigger(NS, "g", inputs={"customer": "a"}, idempotency_key="k")
+
+    once(w.faults.before, "queue.send", come_in_between)
+    with pytest.raises(Conflict):
+        await w.api().trigger(NS, "g", inputs={"customer": "b"}, idempotency_key="k")
+    await w.drive()
+    assert (await statuses(w, [waits]), waiting(w)) == (["WAITING"], [])
 
 
 # --- retries and reruns -----------------------------------------------------------------------------------------------

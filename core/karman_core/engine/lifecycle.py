@@ -115,6 +115,7 @@ class Lifecycle:
             else:
                 self._services.observe(RunBegan(run.namespace, run.run_id, run.graph))
         begun = None if item is None or is_purged(item) else read_header(item)
+        await self._slots.yield_to(begun, header)
         same = begun and (begun.request, begun.run.reused) == (header.request, run.reused)
         return begun if same else None
 

@@ -33,7 +33,7 @@ _LOOKED_AFTER_MS = 60_000
 """A pool is looked through for forgotten slots so often at most, by one process."""
 
 _FORGOTTEN_MS = 300_000
-"""A slot is forgotten if its run has not begun, or has ended, so long after it was taken."""
+"""A slot is forgotten if its run has not begun, or has ended, or has another one, so long after it was taken."""
 
 _MOST_HOLDERS = 1_000
 """That are looked through at a time."""
@@ -103,6 +103,24 @@ class Slots:
         with suppress(KarmanError):
             for pool in self._pools(header):
                 await self.pools.give(pool, run.run_id, epoch, only_if=check)
+            item = await self.services.backend.table.get(check.key)
+            if item is not None and not is_purged(item):
+                await self.yield_to(read_header(item), header)
+
+    async def yield_to(self, begun: Header | None, header: Header) -> None:
+        """Give back what a trigger took and its run does not hold, for it began as another trigger of the key had it.
+
+        That one may have taken other slots: for other inputs, or by another version of the graph.
+
+        Args:
+            begun: the header in the table; None if the run is gone.
+        """
+        for pool in self._pools(header):
+            if begun is not None and pool in self._pools(begun):
+                continue
+            given = await self.pools.give(pool, header.run.run_id, header.run.epoch)
+            if given and not await self.wake(pool):
+                await self.pools.tidy(pool)
 
     async def _count(self, header: Header, epoch: int) -> Header:
         run = header.run
@@ -287,7 +305,8 @@ class Slots:
                 break
         found = await self.services.backend.table.batch_get(old)
         for key, item in old.items():
-            if _is_over(found.get(key)):
+            header = found.get(key)
+            if header is None or _is_over(header) or pool not in self._pools(read_header(header)):
                 await self.pools.give(pool, item["run"], item["epoch"], at=item["at"])
 
     def _pools(self, header: Header) -> list[str]:
