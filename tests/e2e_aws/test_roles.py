@@ -22,10 +22,6 @@ def because(reason: str, *actions: str) -> dict[str, str]:
 
 
 LOGS = because("Lambda itself, in the function's role", "logs:CreateLogStream", "logs:PutLogEvents")
-GIVEN_BACK = because(
-    "letters that fail, and stay for the next round: tests/functions/test_dead_letter_rounds.py",
-    "sqs:ChangeMessageVisibility",
-)
 ONCE_MORE = because(
     "a timer that is set again: tests/contract/test_timers.py",
     "scheduler:DeleteSchedule",
@@ -41,6 +37,10 @@ LEASED = because(
 GIVEN_BACK = because(
     "a slot of a trigger that came to nothing: tests/scenario/test_slot_limits.py",
     "dynamodb:ConditionCheckItem",
+)
+LEFT = because(
+    "a letter that is not settled stays for the next round: tests/functions/test_dead_letter_rounds.py",
+    "sqs:ChangeMessageVisibility",
 )
 SET_AGAIN = because("a timer that is set again: tests/webhooks", "scheduler:UpdateSchedule")
 UNDELIVERED = because(
@@ -79,7 +79,7 @@ ANY_RUN = TABLE | because(
 NOT_CALLED: Mapping[str, Mapping[str, str]] = {
     "api": LOGS | LEASED | GIVEN_BACK,
     "cron": LOGS | TABLE,
-    "dead_letters": LOGS | ANY_RUN | GIVEN_BACK,
+    "dead_letters": LOGS | ANY_RUN | LEFT,
     "sweeper": LOGS | ANY_RUN,
     "webhooks": LOGS | SET_AGAIN | UNDELIVERED,
     WORKERS: LOGS | ONCE_MORE | PURGE,
