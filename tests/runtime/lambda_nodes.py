@@ -6,11 +6,19 @@ import asyncio
 import logging
 import os
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 from karman import Context, node
 
 logger = logging.getLogger(__name__)
+
+GATE = "KARMAN_TEST_GATE"
+"""Environment variable with the folder in which `wait_to_be_let_go` makes the file `BEGUN`, and waits for `LET_GO`."""
+
+BEGUN = "begun"
+LET_GO = "let_go"
 
 
 @node
@@ -44,6 +52,15 @@ def hang_in_a_thread(number: int) -> int:
 @node
 async def trace(ctx: Context) -> Any:
     return ctx.trace_parent
+
+
+@node
+def wait_to_be_let_go(number: int) -> int:
+    folder = Path(os.environ[GATE])
+    (folder / BEGUN).touch()
+    while not (folder / LET_GO).exists():
+        time.sleep(0.05)
+    return number
 
 
 @node

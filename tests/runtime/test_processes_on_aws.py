@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,10 +149,11 @@ def in_container(deployment: Deployment, **more: str) -> dict[str, str]:
     )
 
 
-def test_a_container_worker_works_is_healthy_and_drains(deployment: Deployment) -> None:
-    with process("karman_runtime.container", env=in_container(deployment)) as worker:
+def test_a_container_worker_works_is_healthy_and_drains(deployment: Deployment, tmp_path: Path) -> None:
+    env = in_container(deployment, **{lambda_nodes.GATE: str(tmp_path)})
+    with process("karman_runtime.container", env=env) as worker:
         url = ready(worker)
-        put_graphs(deployment, "double", "take_a_second")
+        put_graphs(deployment, "double", "wait_to_be_let_go")
         run_id = deployment.trigger("double", number=21)
         wait_for(lambda: deployment.view(run_id).ended)
         assert deployment.view(run_id).result == {"result": 42}
@@ -161,9 +163,12 @@ def test_a_container_worker_works_is_healthy_and_drains(deployment: Deployment) 
         assert said["last_poll_age_seconds"] < 30
         assert said["queues"] == [HOME]
 
-        slow = deployment.trigger("take_a_second", number=1)
-        wait_for(lambda: health(url)["in_flight"] == 1)
+        slow = deployment.trigger("wait_to_be_let_go", number=1)
+        # Not just held: a state whose node has not begun by then is given back.
+        wait_for((tmp_path / lambda_nodes.BEGUN).exists)
+        assert health(url)["in_flight"] == 1
         worker.send_signal(signal.SIGTERM)
+        (tmp_path / lambda_nodes.LET_GO).touch()
         output, errors = worker.communicate(timeout=PATIENCE_SECONDS)
 
     assert worker.returncode == 0, errors
