@@ -2,8 +2,10 @@
 
 from karman_core.domain.errors import (
     ConditionFailed,
+    InvalidRequest,
     KarmanError,
     NodeFailure,
+    Problem,
     RateLimited,
     TransactionFailed,
 )
@@ -14,6 +16,14 @@ def test_a_limited_client_is_told_when_to_come_again() -> None:
 
     assert (error.code, error.status, error.retryable) == ("rate_limited", 429, True)
     assert error.retry_after_seconds == 2.5
+
+
+def test_nothing_is_said_twice() -> None:
+    told = InvalidRequest(
+        "It is wrong.", [Problem("url", "wrong", "It is wrong."), Problem("", "odd", "It is odd.")]
+    )
+
+    assert str(told) == "It is wrong.\n  - It is odd. [odd]"
 
 
 def test_codes_are_unique() -> None:

@@ -238,6 +238,70 @@ async def test_a_state_in_flight_is_told_and_its_commit_does_not_change_the_end(
         assert [s.status for s in await w.states(run.run_id)] == ["SUCCEEDED", "CANCELLED"]
 
 
+@pytest.mark.parametrize(("command", "status"), [("cancel", "CANCELLED"), ("pause", "PAUSED")])
+async def test_nothing_begins_after_a_node_that_took_long(command: str, status: str) -> None:
+    """What its worker knew of the run was true when the node began."""
+
+    async def slow(execution: Execution) -> Answer:
+        w.clock.advance(0.5)
+        await getattr(w.api(), command)(NS, execution.run_id)
+        await w.lose_messages_of_kind(command)
+        w.clock.advance(20)
+        return {"x": 1}
+
+    async with world({"a": slow, "b": give(x=2)}) as w:
+        await w.define(node("a", "b"), node("b"))
+        run = await w.finish()
+        assert run.status == status
+        assert w.executor.executed == {"a": 1}
+        assert w.messages_left() == 0
+
+
+async def test_no_branch_begins_of_a_run_that_was_cancelled_while_the_node_before_ran() -> None:
+    """Workers that have not heard of the run believe a message that was sent a moment ago."""
+
+    async def slow(execution: Execution) -> Answer:
+        w.clock.advance(0.5)
+        await w.api().cancel(NS, execution.run_id)
+        await w.lose_messages_of_kind("cancel")
+        w.clock.advance(20)
+        return [{"x": x} for x in range(9)]
+
+    async with world({"a": slow, "b": give_inputs, "u": give_inputs}, runtimes={"b": "other"}) as w:
+        await define_group(w)
+        run = await w.finish()
+        assert (run.status, w.messages_left()) == ("CANCELLED", 0)
+        assert w.executors["other"].executed == {}
+        assert [s.status for s in await w.states(run.run_id)] == ["SUCCEEDED"] + ["CANCELLED"] * 9
+
+
+@pytest.mark.parametrize("pause", [Requeued(3_600_000), Requeued(2_000), ValueError("no")])
+async def test_a_turn_of_a_cancelled_run_is_not_begun_whoever_gets_its_message(pause: Answer) -> None:
+    async with world({"a": one_by_one(pause, {"x": 1})}) as w:
+        await w.define(node("a"))
+        run_id = await w.start()
+        await w.work()
+        await w.api().cancel(NS, run_id)
+        await w.lose_messages_of_kind("cancel")
+        w.restart()
+        await w.drive()
+        assert w.executor.executed == {"a": 1}
+
+
+@pytest.mark.parametrize(("waited", "executed"), [(0.0, 1), (2.0, 0)])
+async def test_a_message_is_believed_for_a_second(waited: float, executed: int) -> None:
+    """A fork's branches that wait in a long queue while the run is cancelled; a fresh one is begun beside the look."""
+    async with world({"a": give(x=1), "b": give_inputs}, runtimes={"b": "other"}) as w:
+        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+        run_id = await w.start()
+        await w.process(await w.take())
+        await w.api().cancel(NS, run_id)
+        await w.lose_messages_of_kind("cancel")
+        w.clock.advance(waited)
+        await w.work()
+        assert w.executors["other"].executed == ({"b": executed} if executed else {})
+
+
 async def test_a_run_that_has_ended_is_not_cancelled_or_paused() -> None:
     async with world({"a": give()}) as w:
         await w.define(node("a"))

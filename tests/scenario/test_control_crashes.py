@@ -17,6 +17,7 @@ from tests.scenario.harness import NS, World, node
 from tests.scenario.invariants import check
 from tests.scenario.nodes import count_to, give_inputs, then
 from tests.scenario.references import Journal
+from tests.selection import with_slow
 
 Prepare = Callable[[], Awaitable[tuple[World, str]]]
 
@@ -65,7 +66,7 @@ async def failed_in_two(*, fail_fast: bool) -> tuple[World, str]:
     return w, (await w.finish(timeout_ms=10**9)).run_id
 
 
-@pytest.mark.parametrize("fail_fast", [False, True])
+@pytest.mark.parametrize("fail_fast", with_slow([False, True], [False]))
 async def test_one_state_of_a_wide_nested_group(*, fail_fast: bool) -> None:
     async def act(w: World, run_id: str) -> None:
         journal = Journal(w)

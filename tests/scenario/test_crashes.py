@@ -16,6 +16,7 @@ from tests.scenario.harness import NS, World, node
 from tests.scenario.invariants import check
 from tests.scenario.nodes import Answer, count_to, give_inputs
 from tests.scenario.references import REFERENCES, Journal, Reference, run_through, told
+from tests.selection import with_slow
 
 
 async def survive(w: World, reference: Reference) -> str:
@@ -88,7 +89,7 @@ async def compare(reference: Reference, expected: dict[str, Any], crashes: list[
 NAMES = list(REFERENCES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", with_slow(NAMES, {"retried", "nested", "waits", "paused"}))
 async def test_a_crash_at_every_call(name: str) -> None:
     reference = REFERENCES[name]
     expected, first, last = await baseline(reference)
@@ -97,7 +98,7 @@ async def test_a_crash_at_every_call(name: str) -> None:
             assert await compare(reference, expected, [(number, after)]) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", with_slow(NAMES, {"nested", "retried", "group", "paused"}))
 async def test_two_crashes(name: str) -> None:
     reference, rng = REFERENCES[name], random.Random(name)
     expected, first, last = await baseline(reference)

@@ -212,6 +212,22 @@ async def test_only_a_failed_run_is_retried() -> None:
             await w.engine.retry(NS, run_id)
 
 
+async def test_a_retry_that_is_asked_for_again_is_the_same_one() -> None:
+    async with world({"a": count_to(3), "b": broken_until(1)}) as w:
+        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+        run = await w.finish()
+        once_asked = await w.engine.retry(NS, run.run_id)
+        again = await w.api().retry(NS, run.run_id)
+        await w.engine.pause(NS, run.run_id)
+        while_paused = await w.api().retry(NS, run.run_id)
+        assert (once_asked.epoch, again.epoch, while_paused.status) == (1, 1, "PAUSED")
+        await w.engine.resume(NS, run.run_id)
+        await w.drive()
+        assert w.executor.executed == {"a": 1, "b": 6}
+        run = await check(w, run.run_id)
+        assert (run.status, run.epoch) == ("SUCCEEDED", 1)
+
+
 async def test_a_new_epoch_has_all_its_attempts() -> None:
     async with world({"a": fail}) as w:
         w.executor.scripts["a"] = lambda e: Errored("Flaky", f"{e.attempt}")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from karman_core.domain.definition import RegisteredNode
-from karman_core.domain.errors import Conflict, NotFound
+from karman_core.domain.errors import Conflict, NotFound, Unavailable
 from karman_core.domain.outcome import Effects, Errored, Outcome, Pruned, Requeued, StoreIncrement, Succeeded
 from karman_core.engine.views import RunView, Work
-from tests.scenario.harness import NS, World, node, world
+from tests.scenario.faults import once
+from tests.scenario.harness import HOME, NS, World, node, world
 from tests.scenario.nodes import give, give_inputs
 
 LEASE_SECONDS = 60
@@ -246,3 +247,66 @@ async def test_a_run_s_time_limit_ends_what_is_leased() -> None:
         assert (await view(w, run_id)).status == "TIMED_OUT"
         with pytest.raises(Conflict):
             await api.report(NS, work.state_id, gave(), lease=work.lease)
+
+
+async def test_the_message_of_a_node_that_moved_to_another_runtime_follows_it() -> None:
+    async with world(SCRIPTS) as w:
+        run_id = await a_chain(w)
+        [first] = await poll(w, "a")
+        await report(w, first, gave(n=2), first.lease)
+        await w.engine.register_nodes(NS, [RegisteredNode(name="b", runtime="new")])
+        w.clock.advance(w.settings.node_cache_seconds + 1)
+        assert await poll(w, "a") == []
+        [second] = await poll(w, "b")
+        assert second.inputs == {"n": 2}
+        await report(w, second, gave(done=True))
+        assert (await view(w, run_id)).status == "SUCCEEDED"
+
+
+async def test_a_message_that_fails_keeps_no_other_from_being_told() -> None:
+    async with world(SCRIPTS) as w:
+        await w.define(node("a"))
+        runs = [await begin(w, k=number) for number in range(3)]
+
+        async def fail() -> None:
+            raise Unavailable("no answer")
+
+        once(w.faults.before, "table.get", fail, where=lambda call: runs[1] in call.arguments[0].pk)
+        assert [work.run_id for work in await poll(w)] == [runs[0], runs[2]]
+        assert await poll(w) == []
+        w.clock.advance(LEASE_SECONDS + 1)
+        assert runs[1] in [work.run_id for work in await poll(w)]
+
+
+async def test_a_service_that_fails_is_told_where_there_is_no_work() -> None:
+    async with world(SCRIPTS) as w:
+        await w.define(node("a"))
+        await begin(w)
+
+        async def fail() -> None:
+            raise Unavailable("no answer")
+
+        once(w.faults.before, "table.get", fail)
+        with pytest.raises(Unavailable):
+            await poll(w)
+
+
+@pytest.mark.parametrize("by", ["a poll", "the function of dead letters"])
+async def test_what_is_under_way_of_a_run_that_was_purged_is_dropped(by: str) -> None:
+    async with world(SCRIPTS) as w:
+        await w.define(node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+        run_id = await begin(w)
+        [first] = await poll(w)
+        # Outputs that are too large for the message that tells of the branches.
+        await report(w, first, Succeeded(tuple({"x": str(number) * 3_000} for number in range(25))))
+        await w.api().cancel(NS, run_id)
+        assert (await w.api().operations.purge(NS, run_id, seconds=100)).complete
+        if by == "a poll":
+            for _ in range(5):
+                assert await poll(w) == []
+            assert w.messages_left() == 0
+        else:
+            letters = await w.backend.queue.receive(HOME, limit=10)
+            assert (
+                [await w.api().dead_letter(None, letter) for letter in letters] == [True] * len(letters) != []
+            )

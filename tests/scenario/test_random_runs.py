@@ -16,6 +16,7 @@ from karman_core.engine import EngineSettings
 from tests.scenario.harness import NS, World, graph
 from tests.scenario.invariants import check
 from tests.scenario.oracle import Expected, TooLarge, as_recorded, random_plan
+from tests.selection import with_slow
 
 SETTINGS = [
     EngineSettings(),
@@ -83,7 +84,7 @@ async def drive(w: World, rng: random.Random) -> None:
     w.faults.crash_at = None
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", with_slow(range(25), range(8, 25)))
 async def test_a_random_run(seed: int) -> None:
     rng, w = random.Random(seed), await world_of_steps(seed)
     for _ in range(4):
@@ -97,7 +98,7 @@ async def test_a_random_run(seed: int) -> None:
     w.backend.close()
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", with_slow(range(25), range(8, 25)))
 async def test_a_random_run_that_is_retried_until_it_succeeds(seed: int) -> None:
     rng, w = random.Random(1000 + seed), await world_of_steps(seed)
     for _ in range(4):
@@ -142,7 +143,7 @@ async def meddle(w: World, rng: random.Random, run_id: str) -> None:
             w.clock.advance(rng.choice([1, 30, 61]))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", with_slow(range(25), range(8, 25)))
 async def test_a_random_run_that_is_meddled_with(seed: int) -> None:
     rng, w = random.Random(2000 + seed), await world_of_steps(seed)
     for _ in range(3):

@@ -198,6 +198,7 @@ async def test_the_attempts_beyond_twenty_are_kept_short() -> None:
         await check(w, run.run_id)
 
 
+@pytest.mark.slow
 async def test_a_thousand_retries_end() -> None:
     message = "".join(chr(0x4E00 + i * 37 % 20_000) for i in range(200))
     policy = {"strategy": "FIXED", "backoff_factor": 1, "max_retries": 1000}

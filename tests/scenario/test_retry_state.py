@@ -242,8 +242,9 @@ async def test_what_cannot_be_retried() -> None:
             await operate(NS, "nobody", f"{run.run_id}--2")
         assert (await w.view(run.run_id)).epoch == 0
         await operate(NS, run.run_id, f"{run.run_id}--2")
+        assert (await operate(NS, run.run_id, f"{run.run_id}--2")).epoch == 1  # it is under way
         with pytest.raises(Conflict, match="only a FAILED run"):
-            await operate(NS, run.run_id, f"{run.run_id}--2")
+            await w.engine.retry(NS, run.run_id)  # of all that had failed, which is something else
 
 
 async def test_two_retries_at_once_are_not_mixed() -> None:

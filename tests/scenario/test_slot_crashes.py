@@ -15,6 +15,7 @@ from tests.scenario.harness import NS, World, node
 from tests.scenario.nodes import Answer, give_inputs
 from tests.scenario.slots import MENDED_SECONDS, OPEN, began, held, left, limited, statuses
 from tests.scenario.test_control_crashes import stubborn
+from tests.selection import with_slow
 
 Act = Callable[[World], Awaitable[None]]
 
@@ -94,7 +95,7 @@ def broken_once(execution: Execution) -> Answer:
     return Errored("Broken", "", retry=False) if execution.turn == 0 else {"x": 1}
 
 
-@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize("again", with_slow([True, False], [True]))
 async def test_a_retry_takes_its_slot(*, again: bool) -> None:
     """Asked for again until it is heard, or never again."""
 

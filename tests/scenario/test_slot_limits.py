@@ -7,6 +7,7 @@ import pytest
 from karman_core.domain.branches import state_id
 from karman_core.domain.errors import Conflict, QuotaExceeded
 from karman_core.domain.outcome import Errored
+from karman_core.engine import slots
 from karman_core.ports.timers import Schedule
 from tests.scenario.faults import Crashed, once
 from tests.scenario.harness import NS, World, node
@@ -240,6 +241,38 @@ async def test_a_retry_that_comes_to_nothing_gives_its_slot_back() -> None:
     assert left(w) == []
 
 
+async def test_what_a_retry_gives_back_that_comes_to_nothing_goes_to_who_waits_for_it() -> None:
+    w = await limited(1, scripts={"a": break_once})
+    failed = (await w.finish()).run_id
+    others: list[str] = []
+
+    async def come_in_between() -> None:
+        w.executor.scripts["a"] = wait
+        others.append(await w.start())
+        await w.work()
+        assert waiting(w) == others
+        raise RuntimeError("the queue is gone")
+
+    once(w.faults.before, "queue.send", come_in_between)
+    with pytest.raises(RuntimeError):
+        await w.engine.retry(NS, failed)
+    await w.drive()
+    assert await statuses(w, others) == ["WAITING"]
+    assert held(w) == set(others)
+
+
+async def test_a_rerun_that_is_refused_does_not_keep_the_run_from_being_purged() -> None:
+    nodes = (node("a", "b"), node("b", x="${{ a.outputs.x }}"))
+    scripts = {"a": give_inputs, "b": give_inputs}
+    w = await limited(1, scripts=scripts, nodes=nodes, when_full="refuse")
+    old = await w.finish(inputs={"x": 1})
+    w.executor.scripts["a"] = wait
+    await w.start()
+    with pytest.raises(QuotaExceeded):
+        await w.engine.operations.rerun(NS, old.run_id, "b")
+    assert (await w.engine.operations.purge(NS, old.run_id)).complete
+
+
 async def test_a_rerun_waits_for_a_slot_of_its_key() -> None:
     nodes = (node("a", "b"), node("b", x="${{ a.outputs.x }}"))
     scripts = {"a": lambda e: {"x": e.inputs.get("customer")}, "b": give_inputs}
@@ -285,6 +318,32 @@ async def test_the_quota_of_a_namespace_refuses_at_once() -> None:
     for run_id in (*runs[1:], free):
         await go(w, run_id)
     assert left(w) == []
+    w.backend.close()
+
+
+async def test_what_was_forgotten_is_found_behind_many_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "_MOST_HOLDERS", 2)
+    w = World(WAITS)
+    await w.define(node("a"))
+    await set_quota(w, 6)
+    for _ in range(5):
+        await w.start()
+    await w.drive()
+    w.clock.advance(1)  # Ids begin with the time: what is forgotten is the last one.
+
+    async def die() -> None:
+        raise Crashed
+
+    once(w.faults.before, "queue.send", die)
+    with pytest.raises(Crashed):
+        await w.api().trigger(NS, "g")
+    for _ in range(2):
+        w.clock.advance(MENDED_SECONDS)
+        with pytest.raises(QuotaExceeded):
+            await w.start()
+    w.clock.advance(MENDED_SECONDS)
+    await w.start()
+    assert len(held(w)) == 6
     w.backend.close()
 
 

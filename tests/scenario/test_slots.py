@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from karman_core.domain.branches import state_id
-from karman_core.domain.errors import Conflict
+from karman_core.domain.definition import RegisteredNode
+from karman_core.domain.errors import Conflict, NotFound
 from karman_core.engine import keys
 from karman_core.ports.table import Set
+from tests.scenario.faults import Call
 from tests.scenario.harness import HOME, NS, World, node
 from tests.scenario.invariants import check
 from tests.scenario.nodes import count_to, give_inputs
@@ -182,6 +184,47 @@ async def test_a_first_message_that_was_lost_is_redriven_to_its_slot() -> None:
     await w.drive()
     assert await statuses(w, runs) == ["SUCCEEDED"] * 2
     assert left(w) == []
+
+
+async def test_a_run_that_waited_begins_where_its_node_runs_by_now() -> None:
+    w = await limited(1, scripts={**WAITS, "z": give_inputs}, runtimes={"z": "new"})
+    first, second = await w.start(), await w.start()
+    await w.drive()
+    assert waiting(w) == [second]
+    w.executors["new"].scripts["a"] = w.executor.scripts.pop("a")
+    await w.engine.register_nodes(NS, [RegisteredNode(name="a", runtime="new")])
+    w.clock.advance(w.settings.node_cache_seconds + 1)
+    await w.engine.signal(NS, first, "go", {"x": 1})
+
+    async def be_gone(call: Call) -> None:
+        if call.name == "queue.send" and call.arguments[0] == HOME:
+            raise NotFound("there is no queue")
+
+    w.faults.before.append(be_gone)
+    await w.drive()
+    assert await statuses(w, [first, second]) == ["SUCCEEDED", "WAITING"]
+    assert held(w) == {second}
+
+
+async def test_a_run_whose_queue_is_gone_keeps_no_other_waiting() -> None:
+    w = await limited(1, scripts={**WAITS, "z": wait}, runtimes={"z": "new"})
+    first, lost = await w.start(), await w.start()
+    await w.drive()
+    await w.define(node("z"), concurrency={"limit": 1})
+    third = await w.start()
+    await w.drive()
+    assert waiting(w) == [lost, third]
+
+    async def be_gone(call: Call) -> None:
+        if call.name == "queue.send" and call.arguments[0] == HOME and lost in call.arguments[1][0].body:
+            raise NotFound("there is no queue")
+
+    w.faults.before.append(be_gone)
+    await go(w, first)
+    assert (held(w), waiting(w)) == ({third}, [lost])
+    w.faults.before.clear()
+    await go(w, third)
+    assert held(w) == {lost}
 
 
 async def test_the_sweeper_gives_back_what_was_forgotten_and_wakes_who_waits() -> None:

@@ -15,6 +15,7 @@ from tests.scenario.faults import Call
 from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check
 from tests.scenario.nodes import count_to, fail, give_inputs
+from tests.selection import with_slow
 
 FORK = (node("a", "b"), node("b", "u", x="${{ a.outputs.x }}"), node("u", unites="a"))
 
@@ -188,7 +189,7 @@ async def test_retries_take_turns_too_and_what_is_not_run_takes_none() -> None:
         assert watch.most_in(10) <= 12
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", with_slow([False, True], [False]))
 async def test_crashes_lose_a_token_and_no_state(*, after: bool) -> None:
     made = fan(5)
     await made.define(*FORK)

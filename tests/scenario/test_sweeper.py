@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from karman_core.domain.outcome import Awaiting, Errored, Requeued
-from karman_core.engine import keys
+from karman_core.engine import EngineSettings, keys
 from karman_core.ports.executor import Execution
-from tests.scenario.faults import Call, Crashed
+from tests.scenario.faults import Call, Crashed, once
 from tests.scenario.groups import DEEP, group_nodes, group_scripts
 from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check
 from tests.scenario.nodes import Answer, choose, count_to, give, give_inputs, one_by_one
+from tests.scenario.slots import left
 
 HOURS = 3_600
 
@@ -315,3 +316,29 @@ async def test_a_lost_branch_is_found_while_another_one_has_a_far_date() -> None
         assert [s.status for s in await w.states(run_id)] == ["SUCCEEDED", "QUEUED", "SUCCEEDED"]
         await w.drive()
         assert (await check(w, run_id)).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("dies", ["ended", "told"])
+async def test_a_run_whose_sweeper_dies_as_it_ends_it_is_told_of_all_the_same(dies: str) -> None:
+    async with world(
+        {"a": lambda _: Awaiting("go")}, settings=EngineSettings(run_deadline_seconds=HOURS)
+    ) as w:
+        await w.define(node("a"), concurrency={"limit": 1})
+        run_id = await w.start()
+        await w.drive()
+        await w.lose_messages()
+        w.clock.advance(2 * HOURS)
+
+        async def die() -> None:
+            raise Crashed
+
+        if dies == "ended":
+            once(w.faults.after, "table.update", die)
+        else:
+            once(w.faults.after, "events.publish", die)
+        with pytest.raises(Crashed):
+            await w.api().sweep()
+        await w.drive()
+        assert (await w.view(run_id)).status == "TIMED_OUT"
+        assert [each.event.kind for each in w.backend.events.read()] == ["run.timed_out"]
+        assert left(w) == []

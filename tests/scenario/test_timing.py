@@ -117,6 +117,7 @@ async def test_every_run_has_a_deadline_that_the_sweeper_keeps() -> None:
         assert (await w.engine.sweep()).expired == 0
         w.clock.advance(1)
         assert (await w.engine.sweep()).expired == 1
+        await w.work()  # its command, which sees to what follows should the sweeper die
         await timed_out(w, run_id, 3 * DAY_MS)
 
 

@@ -14,6 +14,7 @@ from karman_core.ports.executor import Execution
 from tests.scenario.harness import NS, World, node, world
 from tests.scenario.invariants import check
 from tests.scenario.nodes import Answer, count_to, give, give_inputs
+from tests.selection import with_slow
 
 TYPED = {
     "text": "${{ not.a.placeholder",
@@ -139,7 +140,7 @@ def wide_reader(count: int) -> list[NodeInstance]:
     ]
 
 
-@pytest.mark.parametrize("count", [100, 600])
+@pytest.mark.parametrize("count", with_slow([100, 600], [600]))
 async def test_many_small_values_do_not_add_up_to_a_message_or_an_item_that_is_too_large(count: int) -> None:
     def last(execution: Execution) -> Answer:
         return {"n": len(set(execution.inputs.values()))} if execution.resumed else Awaiting("go", 5_000)

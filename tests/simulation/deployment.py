@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LONGEST_PAUSE_SECONDS = 4.0
+_BLINDING = {"lost_reply", "lost_request", "throttled", "stale_read", "stalled", "expired"}
+"""Faults with which a worker does not get to know that a run was cut off, or stands still between that and a node."""
+
+_HEARD_OF_MS = 5_000
 
 
 class Died(Exception):
@@ -59,6 +63,7 @@ class SimulatedExecutor:
         simulation.busy_nodes += 1
         try:
             await simulation.enqueue(self._process, "node", "begin", (execution.state_id, execution.turn), {})
+            deployment.check_begins(execution)
             if "slow" in deployment.case.behaviours and deployment.whims.random() < 0.3:
                 await self._process.sleep(deployment.whims.choice([0.7, 12, 100]))
             outcome = self._outcome(planned, execution)
@@ -124,6 +129,15 @@ class Deployment:
     def plan_of(self, version: int) -> Planned:
         """The plan of a graph version."""
         return self.versions[version]
+
+    def check_begins(self, execution: Execution) -> None:
+        """No node begins when workers may have known for seconds that its run was cut off."""
+        if self.case.skew_ms or (not self.case.calm and _BLINDING & set(self.case.faults)):
+            return
+        stopped_ms, now = self.simulation.monitor.stopped_ms.get(execution.run_id), self.simulation.now_ms()
+        if stopped_ms is not None and now > stopped_ms + _HEARD_OF_MS:
+            late = Violation(f"{execution.state_id} begins {now - stopped_ms} ms after its run was cut off")
+            self.simulation.monitor.failure = self.simulation.monitor.failure or late
 
     # --- processes ----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from karman_core.backends.aws.values import from_attributes, to_attributes
 from karman_core.domain.branches import Branch
 from karman_core.domain.joins import climb
 from karman_core.domain.messages import RunRef
@@ -20,6 +21,7 @@ from karman_core.engine.views import RunView, StateView
 from tests.scenario.invariants import check
 from tests.scenario.oracle import TooLarge
 from tests.scenario.reruns import exact
+from tests.simulation.counters import check_calls, check_totals
 from tests.simulation.deployment import NS, TrueClock
 from tests.simulation.evaluation import Fired, evaluate
 from tests.simulation.levers import check_levers
@@ -80,14 +82,26 @@ def check_end(history: History) -> None:
             raise Violation(f"run {run_id} does not end: {header['status']}")
         if header["status"] in {"SUCCEEDED", "FAILED"}:
             _check_run(history, run_id, outputs)
+    _check_layouts(history)
     check_levers(history, outputs)
     check_limits(history)
     _check_effort(history)
 
 
+def _check_layouts(history: History) -> None:
+    """What lies in the table means the same to both backends: as DynamoDB would hold it, it comes back."""
+    for item in history.simulation.monitor.items():
+        again = from_attributes(to_attributes(item))
+        if again != item or {name: type(value) for name, value in again.items()} != {
+            name: type(value) for name, value in item.items()
+        }:
+            raise Violation(f"DynamoDB would give {again} for {item}")
+
+
 def check_rest(history: History) -> None:
     """All is at rest, before anybody helps: what goes on is paused or waits, and nobody waits for what is there."""
     monitor = history.simulation.monitor
+    check_calls(monitor, history.simulation.backend.table.consumed.calls)
     check_waiting(history)
     if history.simulation.messages_left():
         raise Violation(f"{history.simulation.messages_left()} messages are left")
@@ -116,6 +130,7 @@ def _check_run(history: History, run_id: str, outputs: AllOutputs) -> None:
         _check_sources(history, header)
         checked = exact(remains, run_id)  # type: ignore[arg-type]  # as above
     view = simulation.complete(checked)
+    check_totals(simulation.monitor, view)
     records = _of_run(simulation.monitor.records, run)
     given = {place: outputs[_owner(run, *place)][place] for place in _succeeded(records)}
 

@@ -6,7 +6,7 @@ It keeps a copy of every item that it has seen, and compares what a write made o
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from karman_core.backends.embedded import EmbeddedBackend, rows
@@ -27,6 +27,7 @@ from karman_core.engine.payloads import unpack
 from karman_core.engine.run_items import PURGED
 from karman_core.engine.state_items import read_record
 from karman_core.ports.table import Key
+from tests.simulation.counters import check_commit
 from tests.simulation.limits import Limits
 from tests.simulation.processes import Call
 from tests.simulation.violations import Violation
@@ -63,6 +64,7 @@ class Monitor:
         began_with: by run: the first value of the store's `n`, where it is not the default.
         purged: by run that was purged: its header before.
         late: by run: what was written while the run was being purged, or after that, and is still there.
+        stopped_ms: by run that was cut off: when its workers could know; `now_ms` is the true time.
     """
 
     def __init__(self, backend: EmbeddedBackend) -> None:
@@ -87,6 +89,8 @@ class Monitor:
         self.began_with: dict[str, Any] = {}
         self.purged: dict[str, Item] = {}
         self.late: defaultdict[str, set[str]] = defaultdict(set)
+        self.stopped_ms: dict[str, int] = {}
+        self.now_ms: Callable[[], int] = lambda: 0
 
     def before(self, key: Key) -> Item | None:
         """An item as it was before the last write to it."""
@@ -95,6 +99,10 @@ class Monitor:
     def item(self, key: Key) -> Item | None:
         """An item as it is."""
         return self._items.get(key)
+
+    def items(self) -> Iterable[Item]:
+        """All items as they are."""
+        return self._items.values()
 
     def left_of(self, run_id: str) -> set[str]:
         """Keys and names of what there is of a run, but for the note that it was purged, and its control flag."""
@@ -147,7 +155,8 @@ class Monitor:
             case "table.update" | "table.delete":
                 self._written([call.arguments[0]])
             case "table.transact":
-                self._written([getattr(write, "item", None) or write.key for write in call.arguments[0]])
+                places = [getattr(write, "item", None) or write.key for write in call.arguments[0]]
+                self._written(places, transacted=True)
             case "table.batch_write":
                 self._written([one for some in (*call.arguments, *call.options.values()) for one in some])
             case "blobs.put" | "blobs.delete_prefix":
@@ -155,7 +164,7 @@ class Monitor:
             case "queue.send":
                 self.sent += len(call.arguments[1])
 
-    def _written(self, where: Iterable[Any]) -> None:
+    def _written(self, where: Iterable[Any], *, transacted: bool = False) -> None:
         for place in where:
             key = Key(place["pk"], place["sk"]) if isinstance(place, Mapping) else Key(*place)
             new = rows.find(self._connection, key)
@@ -171,9 +180,11 @@ class Monitor:
                 continue
             self._items[key] = new
             if key.sk.startswith("s#") and "#b#" in key.pk:
-                self._state(key, old, new)
+                self._state(key, old, new, transacted=transacted)
             elif key.sk == "header":
                 self._header(key, old, new)
+            elif key.sk == "control" and new.get("flag") == "stopped":
+                self.stopped_ms.setdefault(run_of(key), self.now_ms())
             elif "#sig#" in key.pk and old is not None and old.get("used") not in {None, new.get("used")}:
                 raise Violation(f"signal {key.sk} woke {old['used']} and {new.get('used')}")
         self.limits.check()
@@ -229,7 +240,7 @@ class Monitor:
 
     # --- states -------------------------------------------------------------------------------------------------------
 
-    def _state(self, key: Key, old: Item | None, new: Item) -> None:
+    def _state(self, key: Key, old: Item | None, new: Item, *, transacted: bool) -> None:
         run_id, _, text = key.pk.partition("#run#")[2].partition("#b#")
         path, number = parse_branch(text), int(key.sk[2:])
         before = StateStatus(old["st"]) if old else StateStatus.QUEUED
@@ -246,6 +257,7 @@ class Monitor:
         record = read_record(new)
         self.records[run_id].setdefault(path, {})[number] = record
         if committed:
+            check_commit(old, new, where, transacted=transacted)
             self._committed(run_id, path, number, record, where)
 
     def _committed(self, run_id: str, path: Branch, number: int, record: Record, where: str) -> None:

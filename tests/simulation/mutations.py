@@ -21,7 +21,7 @@ from tests.simulation.explorer import Explorer
 from tests.simulation.history import play
 
 _ENGINE = "karman_core.engine."
-_SEARCHES, _SHORT = 60, 120
+_SEARCHES, _SHORT = 60, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,17 @@ _MATCH = "await self.match(run.namespace, run.run_id, name, thorough=task.look)\
 _PUT = "await self._services.backend.table.put(item)\n"
 _ALWAYS = "from karman_core.ports.table import Absent, AnyOf, Present; return AnyOf((Absent(), Present()))"
 
+_CUT_OFF: Mapping[str, Any] = {
+    "operations": ("cancel",), "behaviours": ("requeue", "slow"), "faults": (), "skew_ms": 0, "workers": 3,
+}  # fmt: skip
 _LIMITED: Mapping[str, Any] = {"limits": ("slots",), "runs": 3, "room": 1}
-_MESSAGE = "    await self.sender.send(header.home, [Advance(position, again=True)])\n"
+_MESSAGE = "    await self.sender.send(queue, [Advance(position, again=True)])\n"
 
 MUTATIONS = (
     Mutation(
         "commit without its turn", "one result a turn counts", "state_items:turn_open",
         (('AllOf((Equals("t", turn), OneOf("st", _RUNNABLE)))', 'OneOf("st", _RUNNABLE)'),),
-        {**_ROUGH, "behaviours": ("requeue", "retry")},
+        {**_ROUGH, "behaviours": ("requeue", "retry"), "faults": ("expired", "stalled"), "concurrency": 4},
     ),
     Mutation(
         "a lost commit is not adopted", "what follows is decided from the record", "commits:Committer._write",
@@ -181,7 +184,8 @@ MUTATIONS = (
     ),
     Mutation(
         "parking without a second look", "a resumed run goes on", "lifecycle:Lifecycle.park",
-        (("return control.flag is Flag.PAUSED", "return True"),), {"operations": ("pause",), "workers": 3},
+        (("return control.flag is Flag.PAUSED", "return True"),),
+        {"operations": ("pause",), "workers": 3, "settings": 1, "concurrency": 4, "faults": (), "runs": 2},
     ),
     Mutation(
         "any request under one key", "one key is one request", "lifecycle:Lifecycle.begin",
@@ -223,7 +227,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no look before running", "a state resumes with its signal", "receiving:Receiver.receive",
-        (("look=redelivered or is_late(decoded)", "look=False"),), {"behaviours": ("wait",), "operations": ("signal",)},
+        (("redelivered or is_late(decoded)", "False"),), {"behaviours": ("wait",), "operations": ("signal",)},
     ),
     Mutation(
         "retried states count again", "totals are exact over epochs", "reopening:Reopener._open_state",
@@ -281,7 +285,7 @@ MUTATIONS = (
         (("if isinstance(decision, Fork):", "if False:"),), {"operations": ("purge",)},
     ),
     Mutation(
-        "a purge under a worker is an error", "what is purged is dropped", "receiving:Receiver._is_purged",
+        "a purge under a worker is an error", "what is purged is dropped", "receiving:Receiver.is_purged",
         (("return True", "return False"),), {
             "operations": ("purge", "cancel", "duplicate"), "workers": 3, "settings": 2, "rate": 0.05, "budget": 8,
             "faults": ("stalled", "expired"),
@@ -315,6 +319,18 @@ MUTATIONS = (
         "a rerun from a later state reads what it read", "a rerun ends as its inputs say",
         "inputs:InputResolver._given", (("changed = _begins_rerun(position)", "changed = False"),),
         {"operations": ("rerun",)},
+    ),
+    Mutation(
+        "flags are believed however old they are", "nothing runs after a final status", "control:Controls.current",
+        (("if self._is_old(key) and not (fresh and key not in self._cache):", "if False:"),), _CUT_OFF,
+    ),
+    Mutation(
+        "a transaction costs what a write costs", "counters match the calls", "commits:Committer._transact",
+        (("2 * write_units(record)", "write_units(record)"),), {"behaviours": ("store",)},
+    ),
+    Mutation(
+        "earlier turns cost nothing", "counters match the calls", "karman_core.domain.positions:run_again",
+        (("write_units=record.write_units", "write_units=0"),), {"behaviours": ("requeue",)},
     ),
     Mutation(
         "a rerun does not count what it reuses", "totals are exact", "rerunning:Reruns._totals",

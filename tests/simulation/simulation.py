@@ -41,6 +41,7 @@ class Simulation:
         self.entropy = SeededEntropy(case.seed)
         self.backend = EmbeddedBackend.open(":memory:", clock=self, entropy=self.entropy)
         self.monitor = Monitor(self.backend)
+        self.monitor.now_ms = self.now_ms
         self.faults = Faults(case, self)
         self.calls: Counter[str] = Counter()
         self.trace: list[str] | None = [] if trace else None

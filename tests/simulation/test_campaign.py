@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation import __main__ as command
 from tests.simulation.campaign import LEVERS, PORT_CALLS, Covered, cover
+from tests.simulation.mutations import MUTATIONS
 
 
 def complete() -> Covered:
@@ -47,3 +48,10 @@ def test_what_was_covered_adds_up() -> None:
     first.add(second)
     assert first == both
     assert first.report() == both.report()
+
+
+def test_every_mutation_finds_its_words() -> None:
+    """A line that was rewritten wants its mutation rewritten; test_mutations looks whether each is noticed."""
+    for mutation in MUTATIONS:
+        with mutation.applied():
+            pass

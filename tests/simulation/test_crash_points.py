@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.scenario.slots import left, waiting
+from tests.selection import with_slow
 from tests.simulation.crash_points import ALL, _let_go, baseline, count, survive
 
 EVERY = 12
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", with_slow(ALL, {"a deep retry", "retried"}))
 async def test_crash_points(name: str) -> None:
     counted = await count(name, every=EVERY, offset=len(name), pairs=3)
     assert counted.problems == ()

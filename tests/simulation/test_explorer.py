@@ -26,7 +26,7 @@ def test_the_first_states(configuration: Configuration) -> None:
     ("name", "configuration"),
     [
         ("arrivals without their condition", "a fork of 2: 1 duplicate"),
-        ("parking without a second look", "pause and resume: no fault"),
+        pytest.param("parking without a second look", "pause and resume: no fault", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_broken_is_found(name: str, configuration: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from karman_core.backends.aws.values import from_attributes, to_attributes
 from karman_core.backends.embedded.items import decode
 from tests.simulation.case import Case
@@ -15,6 +17,7 @@ def items_of(history: History) -> list[dict[str, object]]:
         return [decode(*row) for row in connection.execute("SELECT pk, sk, body FROM items")]
 
 
+@pytest.mark.slow
 def test_items_are_the_same_in_both_layouts() -> None:
     kinds = set()
     for seed in range(SEEDS):

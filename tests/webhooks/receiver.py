@@ -73,7 +73,7 @@ def receiving(*answers: int | bytes, certificates: ssl.SSLContext | None = None)
             receiver.held.set()
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(90)
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
@@ -83,7 +83,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append(Received(self.path, headers, body))
             if receiver.held is not None:
-                receiver.held.wait(60)
+                receiver.held.wait(250)
             answer = receiver.next_answer()
             if isinstance(answer, bytes):
                 self.wfile.write(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
@@ -16,6 +17,7 @@ from karman_core.engine.services import Services
 from karman_core.engine.webhook_items import Due, read_due
 from karman_core.engine.webhooks import Changes
 from karman_core.ports.queue import Outgoing
+from karman_core.ports.timers import Timer
 from tests.scenario.faults import Crashed, Process, once
 from tests.webhooks.world import NS, URL, Hooks
 
@@ -144,6 +146,50 @@ async def test_410_disables_the_webhook() -> None:
     assert (view.enabled, view.disabled_because) == (False, "The receiver answered 410: it wants no more.")
     (delivery,) = await hooks.deliveries(webhook.id)
     assert (delivery.run_id, delivery.status, delivery.attempts) == ("r0", DeliveryStatus.FAILED, 1)
+
+
+async def test_410_of_the_receiver_before_disables_no_webhook_that_leads_elsewhere_by_now() -> None:
+    hooks = Hooks()
+    webhook = await hooks.prepare(410)
+    await hooks.happen()
+    post = hooks.loop._deliveries._poster.post  # noqa: SLF001  the receiver of the scenario
+
+    async def change_before_the_answer(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        answer: Answer = await post(url, headers, body)
+        await hooks.webhooks.update(NS, webhook.id, Changes(url=OTHER))
+        return answer
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(hooks.loop._deliveries._poster, "post", change_before_the_answer)  # noqa: SLF001  (same)
+        await hooks.drive()
+    await hooks.happen(1)
+    await hooks.drive()
+
+    assert (await hooks.webhooks.get(NS, webhook.id)).enabled
+    assert [post.url for post in hooks.poster.posts] == [URL, OTHER]
+
+
+async def test_no_timer_has_the_name_of_one_that_has_just_fired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scheduler deletes what has fired a while later, and with it what was set under its name meanwhile."""
+    hooks = Hooks()
+    webhook = await hooks.prepare(503)
+    names: list[str] = []
+    timers = hooks.backend.timers
+    set_timer = timers.set
+
+    async def note(timer: Timer) -> None:
+        names.append(timer.name)
+        await set_timer(timer)
+
+    monkeypatch.setattr(timers, "set", note)
+    await hooks.happen()
+    await hooks.drive()
+    assert len(names) == MAX_ATTEMPTS - 1
+    for _ in range(2):
+        view = await hooks.delivery(webhook.id)
+        await hooks.webhooks.redeliver(NS, webhook.id, view.id)
+        await hooks.drive()
+    assert len(set(names)) == len(names) == 3 * MAX_ATTEMPTS - 1
 
 
 @pytest.mark.parametrize("end", ["disable", "delete"])

@@ -81,6 +81,8 @@ async def test_what_is_changed_holds_for_the_next_event() -> None:
         await hooks.webhooks.update(NS, webhook.id, Changes(url="https://inside.example.com/"))
     with pytest.raises(InvalidRequest, match="at least one"):
         await hooks.webhooks.update(NS, webhook.id, Changes(events=()))
+    with pytest.raises(InvalidRequest, match="'a graph' is no name of a graph"):
+        await hooks.webhooks.update(NS, webhook.id, Changes(graphs=("g", "a graph")))
     with pytest.raises(NotFound):
         await hooks.webhooks.update(NS, "other", Changes(enabled=True))
 
@@ -136,7 +138,7 @@ async def test_the_loop_as_it_runs_and_secrets_that_are_nowhere(
     caplog.set_level(logging.DEBUG)
     clock, entropy = SystemClock(), SystemEntropy()
     backend = EmbeddedBackend.open(tmp_path / "k.db", clock=clock, entropy=entropy)
-    poster = HttpxPoster(loopback=True)
+    poster = HttpxPoster(loopback=True, seconds=200)  # that one is under way when it is cancelled
     webhooks = Webhooks.over(backend, clock, entropy, EngineSettings(), poster)
     with receiving() as receiver:
         url = f"{receiver.url}/the-token-in-the-url"
@@ -145,13 +147,13 @@ async def test_the_loop_as_it_runs_and_secrets_that_are_nowhere(
         running = asyncio.create_task(loop.run())
         event = Event("r1-0-SUCCEEDED", "run.succeeded", NS, clock.now_ms(), {"run_id": "r1", "graph": "g"})
         await backend.events.publish([event])
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             while not receiver.received:  # noqa: ASYNC110  its thread tells nobody
                 await asyncio.sleep(0.02)
             await loop.settle()
         receiver.held = threading.Event()
         await webhooks.redeliver(NS, webhook.id, (await webhooks.page(NS, webhook.id)).deliveries[0].id)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             while len(receiver.received) == 1:  # noqa: ASYNC110  (same)
                 await asyncio.sleep(0.02)
         running.cancel()  # in mid-delivery

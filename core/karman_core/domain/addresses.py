@@ -12,11 +12,12 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
+LOOPBACK: Final = "loopback"
 _IPV4: Final = {
     IPv4Network("0.0.0.0/8"): "unspecified",
     IPv4Network("10.0.0.0/8"): "private",
     IPv4Network("100.64.0.0/10"): "shared (carrier-grade NAT)",
-    IPv4Network("127.0.0.0/8"): "loopback",
+    IPv4Network("127.0.0.0/8"): LOOPBACK,
     IPv4Network("169.254.0.0/16"): "link-local",
     IPv4Network("172.16.0.0/12"): "private",
     IPv4Network("192.0.0.0/24"): "reserved",
@@ -32,7 +33,7 @@ _IPV4: Final = {
 _GLOBAL: Final = IPv6Network("2000::/3")
 _IPV6: Final = {
     IPv6Network("::/128"): "unspecified",
-    IPv6Network("::1/128"): "loopback",
+    IPv6Network("::1/128"): LOOPBACK,
     IPv6Network("::/96"): "IPv4-compatible",
     IPv6Network("::ffff:0:0/96"): "IPv4-mapped",
     IPv6Network("64:ff9b::/96"): "NAT64",

@@ -47,7 +47,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message} [{self.code}]"
+        return f"{self.path}: {self.message} [{self.code}]" if self.path else f"{self.message} [{self.code}]"
 
 
 class KarmanError(Exception):
@@ -73,7 +73,8 @@ class InvalidRequest(KarmanError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  - {problem}" for problem in self.problems)])
+        told = (problem for problem in self.problems if problem.message != self.message)
+        return "\n".join([self.message, *(f"  - {problem}" for problem in told)])
 
 
 class InvalidGraph(InvalidRequest):

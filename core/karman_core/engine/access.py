@@ -18,9 +18,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from karman_core.domain.definition import NAME_PATTERN
-from karman_core.domain.errors import BackendError, ConditionFailed, Conflict, NotFound, Unauthorized
+from karman_core.domain.errors import (
+    BackendError,
+    ConditionFailed,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Problem,
+    Unauthorized,
+)
+from karman_core.domain.rotation import DEFAULT_OVERLAP_SECONDS
 from karman_core.engine.layout_table import LayoutTable
 from karman_core.engine.namespaces import Namespaces
 from karman_core.ports.system import Clock, Entropy
@@ -46,15 +56,13 @@ BELIEVED_MS = 15_000
 USED_MS = 3_600_000
 """At most so often is it written that a key was used."""
 
-DEFAULT_OVERLAP_SECONDS = 86_400
-MAX_OVERLAP_SECONDS = 30 * 86_400
-
 IAM_PREFIX = "iam."
 """Of the key id of an AWS identity; ids of keys have no dot."""
 
 _PREFIX = "karman"
 _MAX_CHARACTERS = 512
 _ID_CHARACTERS = 16
+_MAX_NAME = 256
 _BELIEVED = 1_000
 _KEY = re.compile(rf"{_PREFIX}\.({NAME_PATTERN.strip('^$')})\.([a-z0-9]{{1,64}})\.[^.]+")
 """Only what keys are made of: else the namespace in one could be spelled so that it leads to items of another kind."""
@@ -114,6 +122,9 @@ class IssuedKey(KeyView):
     key: str = field(repr=False)
 
 
+V = TypeVar("V", bound=KeyView)
+
+
 class AccessKeys:
     """Makes, verifies and revokes keys. Safe for concurrent use on one event loop."""
 
@@ -143,7 +154,10 @@ class AccessKeys:
         return await self._look_up(presented, digest, now)
 
     async def issue(self, namespace: str, name: str, scopes: Sequence[Scope]) -> IssuedKey:
-        """Make a key; its secret is in the answer and nowhere else."""
+        """Make a key; its secret is in the answer and nowhere else. Raises InvalidRequest for a name that is none."""
+        if not 0 < len(name.strip()) <= len(name) <= _MAX_NAME:
+            message = f"A key's name has 1 to {_MAX_NAME} characters: whose it is, or what it is for."
+            raise InvalidRequest(message, [Problem("name", "invalid_value", message)])
         key_id = self._entropy.token()[:_ID_CHARACTERS]
         text = self._text(namespace, key_id)
         at = _at(namespace, key_id)
@@ -158,7 +172,7 @@ class AccessKeys:
         }
         await self._table.put(item, Absent())
         await self._namespaces.note(namespace)
-        return _issued(item, text)
+        return _view(IssuedKey, item, key=text)
 
     async def rotate(
         self, namespace: str, key_id: str, *, overlap_seconds: int = DEFAULT_OVERLAP_SECONDS
@@ -183,7 +197,7 @@ class AccessKeys:
         except ConditionFailed as lost:
             raise Conflict(f"Key '{key_id}' was rotated or revoked at the same time.") from lost
         self._forget(namespace, key_id)
-        return _issued(item, text)
+        return _view(IssuedKey, item, key=text)
 
     async def revoke(self, namespace: str, key_id: str) -> None:
         """End a key. Raises NotFound."""
@@ -198,7 +212,7 @@ class AccessKeys:
         found, cursor = [], None
         while True:
             page = await self._table.query(Query(_at(namespace, "").pk, cursor=cursor))
-            found += [_view(item) for item in page.items]
+            found += [_view(KeyView, item) for item in page.items]
             cursor = page.cursor
             if cursor is None:
                 return sorted(found, key=lambda view: (view.created_ms, view.id))
@@ -254,8 +268,8 @@ def _at(namespace: str, key_id: str) -> Key:
     return Key(f"{namespace}#keys", key_id)
 
 
-def _view(item: Item) -> KeyView:
-    return KeyView(
+def _view(kind: type[V], item: Item, **secret: str) -> V:
+    return kind(
         id=item["sk"],
         name=item["name"],
         scopes=tuple(map(Scope, item["scopes"])),
@@ -263,18 +277,5 @@ def _view(item: Item) -> KeyView:
         rotated_ms=item.get("rotated"),
         overlap_until_ms=item.get("old_until"),
         used_ms=item.get("used"),
-    )
-
-
-def _issued(item: Item, text: str) -> IssuedKey:
-    view = _view(item)
-    return IssuedKey(
-        id=view.id,
-        name=view.name,
-        scopes=view.scopes,
-        created_ms=view.created_ms,
-        rotated_ms=view.rotated_ms,
-        overlap_until_ms=view.overlap_until_ms,
-        used_ms=view.used_ms,
-        key=text,
+        **secret,
     )

@@ -115,7 +115,7 @@ class Advancer:
     ) -> Record | None:
         """Run and commit the state, unless the run or this worker has a reason not to; None when it was not run."""
         run = position.run
-        control = self._controls.peek(run.namespace, run.run_id)
+        control = await self._controls.current(run.namespace, run.run_id, fresh=task.fresh)
         if record is None and position.turn:  # Its record is gone: the run was purged.
             control = await self._controls.read(run.namespace, run.run_id)
         if control.flag is Flag.STOPPED:
@@ -238,7 +238,10 @@ class Advancer:
         if decision.width == 1:
             self._keep(task, position, record)
             return branch(graph, parent, 0, decision.starts, self._carried(graph, record))
-        await self._sender.fork(graph, task.queue, parent, record, decision, again=task.again)
+        run = position.run
+        if (await self._controls.current(run.namespace, run.run_id, fresh=True)).flag is not Flag.STOPPED:
+            # Else it was cut off while the node ran; whoever got a branch now would believe that it goes on.
+            await self._sender.fork(graph, task.queue, parent, record, decision, again=task.again)
         return None
 
     async def _send_signals(self, task: Task, position: Position, record: Record) -> None:

@@ -65,12 +65,33 @@ class Controls:
     def peek(self, namespace: str, run_id: str) -> Control:
         """What was last known. When that is old, a fresh read is begun beside whatever the caller does next."""
         key = (namespace, run_id)
-        read_ms, control = self._cache.get(key, (None, _GO))
-        settings, now = self._services.settings, self._services.clock.now_ms()
-        if read_ms is None or now - read_ms >= settings.control_cache_seconds * 1000:
+        if self._is_old(key):
             self._refresh(key)
+        return self._known(key)
+
+    async def current(self, namespace: str, run_id: str, *, fresh: bool = False) -> Control:
+        """What was true a moment ago: what is known by then, or else read first; what was last known if that fails.
+
+        Args:
+            fresh: whoever asked for the work has looked a moment ago. Where nothing is known of the run yet, the read
+                then goes on beside what the caller does next.
+        """
+        key = (namespace, run_id)
+        if self._is_old(key) and not (fresh and key not in self._cache):
+            await asyncio.shield(self._refresh(key))
+            return self._known(key)
+        return self.peek(namespace, run_id)
+
+    def _is_old(self, key: tuple[str, str]) -> bool:
+        read_ms, _ = self._cache.get(key, (None, _GO))
+        kept_ms = self._services.settings.control_cache_seconds * 1000
+        return read_ms is None or self._services.clock.now_ms() - read_ms >= kept_ms
+
+    def _known(self, key: tuple[str, str]) -> Control:
+        read_ms, control = self._cache.get(key, (None, _GO))
         # What is older than the retention may be of another run, which had this idempotency key before.
-        known = read_ms is not None and now - read_ms < settings.retention_seconds * 1000
+        kept_ms = self._services.settings.retention_seconds * 1000
+        known = read_ms is not None and self._services.clock.now_ms() - read_ms < kept_ms
         return control if known else _GO
 
     async def read(self, namespace: str, run_id: str) -> Control:
@@ -112,12 +133,13 @@ class Controls:
         item = await self._services.backend.table.update(keys.control(namespace, run_id), actions)
         self._remember((namespace, run_id), item)
 
-    def _refresh(self, key: tuple[str, str]) -> None:
-        if key in self._refreshing:
-            return
-        task = asyncio.get_running_loop().create_task(self._fetch(key))
-        self._refreshing[key] = task
-        task.add_done_callback(lambda _: self._refreshing.pop(key, None))
+    def _refresh(self, key: tuple[str, str]) -> asyncio.Task[None]:
+        task = self._refreshing.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._fetch(key))
+            self._refreshing[key] = task
+            task.add_done_callback(lambda _: self._refreshing.pop(key, None))
+        return task
 
     async def _fetch(self, key: tuple[str, str]) -> None:
         try:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from karman_core.domain.errors import NotFound
 from karman_core.domain.message_bodies import decode
-from karman_core.domain.messages import Advance, Command, ForeignMessage, Range
+from karman_core.domain.messages import Advance, Command, ForeignMessage, Message, Range
+from karman_core.engine.commits import RecordGone
+from karman_core.engine.lifecycle import RunPurged
 from karman_core.engine.receiving import Receiver
 from karman_core.engine.run_items import header_from_json
 from karman_core.engine.task import Task
@@ -36,6 +38,7 @@ class DeadLetters:
             NewerLayout: a later release works on the run; it is to take the message.
         """
         receiver = self.receiver
+        decoded: Message | None = None
         try:
             decoded = decode(message.body, receiver.services.layout)
             match decoded:
@@ -47,6 +50,9 @@ class DeadLetters:
                     await receiver.commands.apply(decoded, thorough=True)
         except ForeignMessage:
             return False
+        except (RecordGone, NotFound):
+            if not await receiver.is_purged(decoded):
+                raise
         return True
 
     async def _home(self, message: Advance) -> str:
@@ -56,6 +62,8 @@ class DeadLetters:
         run = message.position.run
         try:
             return (await self.receiver.lifecycle.header(run.namespace, run.run_id)).home
+        except RunPurged:
+            raise
         except NotFound as error:
             reason = f"there is no run '{run.run_id}'"
             raise ForeignMessage(reason) from error

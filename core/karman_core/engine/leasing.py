@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -19,18 +20,19 @@ from typing import NoReturn
 
 from karman_core.domain.branches import parse_state_id
 from karman_core.domain.definition import JSON
-from karman_core.domain.errors import ConditionFailed, Conflict, NewerLayout, NotFound
+from karman_core.domain.errors import ConditionFailed, Conflict, KarmanError, NewerLayout, NotFound
+from karman_core.domain.graph import Graph
 from karman_core.domain.message_bodies import decode, decode_position, encode_position
-from karman_core.domain.messages import Advance, Command, ForeignMessage, Position, Range
+from karman_core.domain.messages import Advance, Command, ForeignMessage, Message, Position, Range
 from karman_core.domain.outcome import Errored, Outcome, Stopped
 from karman_core.domain.transitions import FINAL_RUNS, StateStatus
 from karman_core.engine import keys
-from karman_core.engine.commits import Ran
+from karman_core.engine.commits import Ran, RecordGone
 from karman_core.engine.control import Flag
 from karman_core.engine.parts import Parts
 from karman_core.engine.passing_on import pass_on
 from karman_core.engine.payloads import dumps
-from karman_core.engine.receiving import is_late
+from karman_core.engine.receiving import is_fresh, is_late
 from karman_core.engine.registry import queue_name
 from karman_core.engine.reusing import key_of
 from karman_core.engine.services import Services
@@ -40,6 +42,8 @@ from karman_core.engine.views import LeaseView, Released, Report, Work
 from karman_core.ports.executor import Execution
 from karman_core.ports.queue import Incoming
 from karman_core.ports.table import Action, Equals, Item, Remove, Set
+
+logger = logging.getLogger(__name__)
 
 _RECEIVE_LIMIT = 10
 _NOT_MINE_SECONDS = 1
@@ -128,10 +132,11 @@ class Leasing:
                     wait_seconds=0.0 if work else max(0.0, left / len(queues)),
                     lease_seconds=lease_seconds,
                 )
-                taken = [await self._take(queue, message, lease_seconds) for message in messages]
-                mine = [one for one in taken if one is not None]
+                mine, failed = await self._take_all(queue, messages, lease_seconds)
                 work += mine
-                if len(work) >= limit:
+                if failed is not None and not work:
+                    raise failed
+                if failed is not None or len(work) >= limit:
                     return work
                 more |= bool(mine) and len(messages) == wanted
             if not more and (work or self._services.clock.now_ms() >= until):
@@ -245,9 +250,26 @@ class Leasing:
         first = next(self._polls) % max(1, len(queues))
         return queues[first:] + queues[:first]
 
+    async def _take_all(
+        self, queue: str, messages: Sequence[Incoming], lease_seconds: int
+    ) -> tuple[list[Work], KarmanError | None]:
+        """Each by itself: one that fails stays until its lease ends. The last error of a service that may pass, too."""
+        work, failed = [], None
+        for message in messages:
+            try:
+                taken = await self._take(queue, message, lease_seconds)
+            except KarmanError as error:
+                failed = error if error.retryable else failed
+                fields = {"queue": queue, "message_id": message.id, "error": str(error)}
+                logger.warning("message failed", extra=fields, exc_info=not error.retryable)
+            else:
+                work += [] if taken is None else [taken]
+        return work, failed
+
     async def _take(self, queue: str, message: Incoming, lease_seconds: int) -> Work | None:
         """Go on with a message up to the node that it stops at; None when it comes to none."""
         redelivered = message.receive_count > 1
+        decoded: Message | None = None
         try:
             decoded = decode(message.body, self._services.layout)
             match decoded:
@@ -258,6 +280,9 @@ class Leasing:
                     await self._parts.sender.expand(graph, decoded, again=redelivered)
                 case Command():
                     await self._parts.commands.apply(decoded, thorough=redelivered or decoded.again)
+        except (RecordGone, NotFound):
+            if not await self._parts.receiver.is_purged(decoded):
+                raise
         except NewerLayout as newer:
             await pass_on(self._services, queue, message, newer)
         except ForeignMessage as foreign:
@@ -274,12 +299,13 @@ class Leasing:
         position = await self._parts.lifecycle.first(advance)
         if position is not None:
             graph = await self._parts.graphs.at(position)
-            if graph.instances[position.identifier].node_name not in _wanted.get():
+            if await self._is_for_others(queue, graph, position):
                 await self._services.backend.queue.extend(queue, [message.receipt], _NOT_MINE_SECONDS)
                 return None
             task = self._task(queue, redelivered=redelivered, look=redelivered or is_late(advance))
             # A poll holds others beside this one: none waits here for its token.
             task.paced, task.patient = advance.paced, False
+            task.fresh = not task.look and is_fresh(self._services, message, task.begun_ms)
             try:
                 await self._parts.advancer.advance(task, graph, position)
             except Suspended as suspended:
@@ -287,6 +313,15 @@ class Leasing:
                 return await self._lease(queue, message, stopped_at, suspended.execution, lease_seconds)
         await self._services.backend.queue.delete(queue, [message.receipt])
         return None
+
+    async def _is_for_others(self, queue: str, graph: Graph, position: Position) -> bool:
+        """Whether others who poll this queue have the node; else the message goes on to where it runs now."""
+        instance = graph.instances[position.identifier]
+        if instance.node_name in _wanted.get():
+            return False
+        owner = instance.namespace or position.run.namespace
+        node = await self._parts.registry.find(owner, instance.node_name)
+        return node is not None and queue_name(owner, node.runtime) == queue
 
     async def _lease(
         self, queue: str, message: Incoming, position: Position, execution: Execution, lease_seconds: int

@@ -103,18 +103,22 @@ class Operations:
     async def retry(self, namespace: str, run_id: str) -> RunView:
         """Run every failed state of a FAILED run again, and what follows from it, in a new epoch.
 
+        Again, while the run goes on in that epoch, is no error.
+
         Raises:
             NotFound: no such run.
             Conflict: it has not FAILED, or a unite above a failed state has committed with the failure.
             QuotaExceeded: its graph or its namespace limits how many runs go on, and no slot is free.
         """
-        await self._retry(namespace, run_id)
+        header = await self.parts.lifecycle.header(namespace, run_id)
+        if not _is_retried(header, None):
+            await self._retry(header)
         return await self._view(namespace, run_id)
 
     async def retry_state(self, namespace: str, run_id: str, state_id: str) -> RunView:
         """Run one failed state of a FAILED run again, and what follows from it, in a new epoch.
 
-        Other failures stay, so that a run that has any ends FAILED again.
+        Other failures stay, so that a run that has any ends FAILED again. Again, as of `retry`, is no error.
 
         Raises:
             NotFound: no such run or state.
@@ -122,9 +126,11 @@ class Operations:
             QuotaExceeded: as of `retry`.
         """
         place = place_of(run_id, state_id)
-        header = await self._failed(namespace, run_id)
-        await self.parts.reopener.check_state(header, place)
-        await self._reopen(header, CommandKind.RETRY_STATE, state_id)
+        header = await self.parts.lifecycle.header(namespace, run_id)
+        if not _is_retried(header, state_id):
+            _check_failed(header)
+            await self.parts.reopener.check_state(header, place)
+            await self._reopen(header, CommandKind.RETRY_STATE, state_id)
         return await self._view(namespace, run_id)
 
     async def skip(
@@ -299,7 +305,7 @@ class Operations:
             case Action.RESUME:
                 await self._command(namespace, run_id, CommandKind.RESUME, RunStatus.RUNNING)
             case Action.RETRY:
-                await self._retry(namespace, run_id)
+                await self._retry(await self.parts.lifecycle.header(namespace, run_id))
             case Action.PURGE:
                 await self.purge(namespace, run_id, seconds=_PURGE_MANY_SECONDS)
             case _:
@@ -311,16 +317,10 @@ class Operations:
             raise Conflict(f"Run '{run_id}' has ended: {header.status.value}.")
         await self._order(header, Command(kind, namespace, run_id, {"control": header.control}))
 
-    async def _retry(self, namespace: str, run_id: str) -> None:
-        header = await self._failed(namespace, run_id)
+    async def _retry(self, header: Header) -> None:
+        _check_failed(header)
         await self.parts.reopener.check(header)
         await self._reopen(header, CommandKind.RETRY, None)
-
-    async def _failed(self, namespace: str, run_id: str) -> Header:
-        header = await self.parts.lifecycle.header(namespace, run_id)
-        if header.status is not RunStatus.FAILED:
-            raise Conflict(f"Run '{run_id}' is {header.status.value}; only a FAILED run can be retried.")
-        return header
 
     async def _reopen(self, header: Header, kind: CommandKind, state: str | None) -> None:
         run, epoch = header.run, header.run.epoch + 1
@@ -354,6 +354,17 @@ class Operations:
 
     async def _view(self, namespace: str, run_id: str) -> RunView:
         return await self.parts.reader.get_run(namespace, run_id)
+
+
+def _check_failed(header: Header) -> None:
+    if header.status is not RunStatus.FAILED:
+        told = f"Run '{header.run.run_id}' is {header.status.value}; only a FAILED run can be retried."
+        raise Conflict(told)
+
+
+def _is_retried(header: Header, only: str | None) -> bool:
+    """Whether the run goes on because of such a retry: of all that had failed, or of one state."""
+    return header.status not in FINAL_RUNS and header.run.epoch > 0 and header.only == only
 
 
 def _outcome(

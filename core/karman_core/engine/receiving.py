@@ -41,12 +41,14 @@ class Receiver:
             decoded = decode(message.body, self.services.layout)
             match decoded:
                 case Advance():
+                    now, look = self.services.clock.now_ms(), redelivered or is_late(decoded)
                     task = Task(
                         queue=queue,
                         redelivered=redelivered,
-                        look=redelivered or is_late(decoded),
+                        look=look,
                         again=redelivered,
-                        begun_ms=self.services.clock.now_ms(),
+                        begun_ms=now,
+                        fresh=not look and is_fresh(self.services, message, now),
                         stopping=stopping,
                         until_ms=until_ms,
                         paced=decoded.paced,
@@ -57,14 +59,15 @@ class Receiver:
                 case Command():
                     await self.commands.apply(decoded, thorough=redelivered or decoded.again)
         except (RecordGone, NotFound):
-            if not await self._is_purged(decoded):
+            if not await self.is_purged(decoded):
                 raise  # else what it was about was deleted while it was worked on
         except NewerLayout as newer:
             await pass_on(self.services, queue, message, newer)
         except ForeignMessage as foreign:
             await self.services.backend.queue.bury(queue, message, str(foreign))
 
-    async def _is_purged(self, message: Message | None) -> bool:
+    async def is_purged(self, message: Message | None) -> bool:
+        """Whether a message is about a run that was purged: then nothing is left to do."""
         if message is None:
             return False
         try:
@@ -88,6 +91,11 @@ def run_of(message: Message) -> tuple[str, str]:
         return message.namespace, message.run_id
     run = (message.parent if isinstance(message, Range) else message.position).run
     return run.namespace, run.run_id
+
+
+def is_fresh(services: Services, message: Incoming, now: int) -> bool:
+    """Whether a message was sent so lately that what its sender knew of the run is still believed."""
+    return now - message.sent_ms < services.settings.control_cache_seconds * 1000
 
 
 def is_late(message: Advance) -> bool:

@@ -77,9 +77,13 @@ class Reruns:
         source = Source(old.run.run_id, old.run.epoch, number)
         reused = reuse(old.run.reused, source, await self._totals(old.run, before))
         run = replace(header.run, reused=reused)
-        await self._prolong(run, number)
-        await self._note_reuse(run, reused)
-        return await self._triggers.begin(replace(header, run=run), graph, _begin_at(visit.position, run))
+
+        async def keep() -> None:
+            await self._prolong(run, number)
+            await self._note_reuse(run, reused)
+
+        position = _begin_at(visit.position, run)
+        return await self._triggers.begin(replace(header, run=run), graph, position, keep)
 
     async def _first_branch(self, graph: Graph, run: RunRef, start: str) -> tuple[list[Visit], Visit]:
         """The states before the one to begin with, and that one: the last of its identifier, or the one of an id."""

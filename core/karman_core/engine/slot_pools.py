@@ -40,6 +40,9 @@ _CONFLICT_PAUSE_SECONDS = 0.05
 _HELD, _WAIT = 1, 2
 """The places of the items in the transaction that takes a slot."""
 
+_NEXT, _LAST = " ", "~"
+"""Behind the id of a run: what follows it directly; behind all of them."""
+
 
 class Taken(Enum):
     """How it went."""
@@ -147,9 +150,13 @@ class SlotPools:
             with suppress(ConditionFailed, TransactionConflict):
                 await self.services.backend.table.delete(keys.slot_count(pool), Equals("held", 0))
 
-    async def holders(self, pool: str) -> AsyncIterator[Item]:
-        """The items of the runs that hold a slot; a look at many, so it may be some moments old."""
-        query = Query(pool, prefix=keys.SLOT_HELD, consistent=False)
+    async def holders(self, pool: str, behind: str = "") -> AsyncIterator[Item]:
+        """The items of the runs that hold a slot, by their ids, those behind one.
+
+        A look at many, so it may be some moments old.
+        """
+        first, last = keys.slot_held(pool, f"{behind}{_NEXT}"), keys.slot_held(pool, _LAST)
+        query = Query(pool, first=first.sk, last=last.sk, consistent=False)
         async for item in every(self.services.backend.table, query):
             yield item
 

@@ -52,7 +52,8 @@ class Slots:
     sender: Sender
     quotas: Quotas
     pools: SlotPools
-    _looked_after: dict[str, int] = field(default_factory=dict)
+    _looked_after: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """When pools were looked through, and behind which run to go on the next time."""
 
     # --- triggers -----------------------------------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ class Slots:
         check = Check(keys.run(run.namespace, run.run_id), over)
         with suppress(KarmanError):
             for pool in self._pools(header):
-                await self.pools.give(pool, run.run_id, epoch, only_if=check)
+                await self._give_on(pool, run.run_id, epoch, only_if=check)
             item = await self.services.backend.table.get(check.key)
             if item is not None and not is_purged(item):
                 await self.yield_to(read_header(item), header)
@@ -118,9 +119,13 @@ class Slots:
         for pool in self._pools(header):
             if begun is not None and pool in self._pools(begun):
                 continue
-            given = await self.pools.give(pool, header.run.run_id, header.run.epoch)
-            if given and not await self.wake(pool):
-                await self.pools.tidy(pool)
+            await self._give_on(pool, header.run.run_id, header.run.epoch)
+
+    async def _give_on(self, pool: str, run_id: str, epoch: int, only_if: Check | None = None) -> None:
+        """Give back a slot, if it was held, and let others go on."""
+        given = await self.pools.give(pool, run_id, epoch, only_if=only_if)
+        if given and not await self.wake(pool):
+            await self.pools.tidy(pool)
 
     async def _count(self, header: Header, epoch: int) -> Header:
         run = header.run
@@ -240,7 +245,11 @@ class Slots:
         some = False
         async for item in self.pools.waiting(pool, _WAITING_AT_ONCE):
             some = True
-            if not await self._hand_over(pool, item):
+            try:
+                room = await self._hand_over(pool, item)
+            except NotFound:
+                continue  # Nobody can take its message, for its queue is gone; it keeps no other from going on.
+            if not room:
                 break
         return some
 
@@ -256,8 +265,10 @@ class Slots:
         limit = await self._limit(header, header.slot)
         if await self.pools.count(pool) >= limit:
             return False
+        graph = await self.graphs.compiled(run.namespace, run.graph, run.version)
+        queue = await self.sender.queue_of(graph, run.namespace, graph.root)  # By now it may be another one.
         # The message first: it takes the slot itself, should this process come no further.
-        await self.sender.send(header.home, [Advance(position, again=True)])
+        await self.sender.send(queue, [Advance(position, again=True)])
         taken = await self.pools.take(pool, run.run_id, header.run.epoch, limit, wait=wait, still_waits=True)
         return taken is not Taken.FULL
 
@@ -285,29 +296,33 @@ class Slots:
     async def look_after(self, namespace: str, pool: str) -> bool:
         """Give back forgotten slots and wake who waits, unless that was done a moment ago. Returns whether it was."""
         now = self.services.clock.now_ms()
-        last = self._looked_after.get(pool)
+        last, behind = self._looked_after.get(pool, (None, ""))
         if last is not None and now - last < _LOOKED_AFTER_MS:
             return False
         if len(self._looked_after) >= _MOST_POOLS:
             self._looked_after.clear()
-        self._looked_after[pool] = now
-        await self._give_forgotten(namespace, pool, now - _FORGOTTEN_MS)
+        self._looked_after[pool] = (now, behind)
+        behind = await self._give_forgotten(namespace, pool, now - _FORGOTTEN_MS, behind)
+        self._looked_after[pool] = (now, behind)
         await self.wake(pool)
         return True
 
-    async def _give_forgotten(self, namespace: str, pool: str, before_ms: int) -> None:
-        old, looked_at = {}, 0
-        async for item in self.pools.holders(pool):
+    async def _give_forgotten(self, namespace: str, pool: str, before_ms: int, behind: str) -> str:
+        """Look at the holders behind one. Returns behind which to go on: the last of them, or none at the end."""
+        old, looked_at, last = {}, 0, ""
+        async for item in self.pools.holders(pool, behind):
             looked_at += 1
             if item["at"] < before_ms:
                 old[keys.run(namespace, item["run"])] = item
             if looked_at == _MOST_HOLDERS:
+                last = item["run"]
                 break
         found = await self.services.backend.table.batch_get(old)
         for key, item in old.items():
             header = found.get(key)
             if header is None or _is_over(header) or pool not in self._pools(read_header(header)):
                 await self.pools.give(pool, item["run"], item["epoch"], at=item["at"])
+        return last
 
     def _pools(self, header: Header) -> list[str]:
         own = [] if header.slot is None else [_pool(header, header.slot)]

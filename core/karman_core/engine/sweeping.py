@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from karman_core.domain.decide import EndBranch, Fork, RunAgain, Wait
 from karman_core.domain.definition import JSON
+from karman_core.domain.errors import NotFound
 from karman_core.domain.joins import climb
 from karman_core.domain.layouts import check_layout
 from karman_core.domain.messages import Command, CommandKind, Position
@@ -146,7 +148,7 @@ class Sweeper:
             done = await self._purger.go_on(run.namespace, run.run_id)
             return replace(report, purged=report.purged + int(done))
         if now >= run.deadline_ms:
-            await self._lifecycle.expire(run.namespace, run.run_id)
+            await self._expire(header)
             return replace(report, expired=report.expired + 1)
         if await self._prolonger.prolong(header):
             report = replace(report, prolonged=report.prolonged + 1)
@@ -157,6 +159,13 @@ class Sweeper:
             return report
         sent = await self.redrive(header, quiet_ms=stalled_ms)
         return replace(report, redriven=report.redriven + int(sent > 0), sent=report.sent + sent)
+
+    async def _expire(self, header: Header) -> None:
+        """End an overdue run. A message first: once the run has its status, no sweep sees to what follows from it."""
+        run = header.run
+        with suppress(NotFound):  # its queue is gone: nobody is to keep it from its end
+            await self._sender.command(header.home, Command(CommandKind.DEADLINE, run.namespace, run.run_id))
+        await self._lifecycle.expire(run.namespace, run.run_id)
 
     async def redrive(self, header: Header, *, quiet_ms: int = 0) -> int:
         """Send again all that a run waits for, unless something has moved in the last `quiet_ms`.

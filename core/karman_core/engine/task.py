@@ -29,6 +29,7 @@ class Task:
         states: how many states were run.
         dead: the message was delivered too often: the first state without an outcome fails.
         paced: the rate under which the first state was given its token before; None if it was not.
+        fresh: the message was sent a moment ago, by somebody who knew then that the run goes on.
         patient: whether a token that begins soon may be waited for here.
         local: outputs of the states that were run, as long as they may be read.
     """
@@ -44,6 +45,7 @@ class Task:
     adoptions: int = 0
     dead: bool = False
     paced: float | None = None
+    fresh: bool = False
     patient: bool = True
     position: Position | None = None
     states: int = 0

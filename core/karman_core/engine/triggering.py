@@ -7,7 +7,7 @@ the worker, writes the header. The request's hash tells apart two requests under
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from karman_core.domain.cron import trigger_name
@@ -112,11 +112,23 @@ class Triggers:
             header, graph, Position(header.run, (), 0, graph.root)
         )
 
-    async def begin(self, header: Header, graph: Graph, position: Position) -> Started:
-        """Begin a run at a position. Raises QuotaExceeded, Conflict as trigger."""
+    async def begin(
+        self,
+        header: Header,
+        graph: Graph,
+        position: Position,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+    ) -> Started:
+        """Begin a run at a position. Raises QuotaExceeded, Conflict as trigger.
+
+        Args:
+            prepare: done before the run is sent, once no limit refuses it.
+        """
         header = await self._slots.admit(header)
         try:
             header = await self._starts.place(graph, header)
+            if prepare is not None:
+                await prepare()
             await self._send(header, graph, replace(position, run=header.run))
         except Exception:
             await self._slots.abandon(header, header.run.epoch)

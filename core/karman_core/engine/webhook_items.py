@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from karman_core.domain.definition import JSON
 from karman_core.domain.events import EventKind
@@ -55,6 +55,9 @@ class IssuedWebhook(WebhookView):
     """A webhook with its secret, which is shown this once."""
 
     secret: str = field(repr=False)
+
+
+V = TypeVar("V", bound=WebhookView)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +187,16 @@ def detail_of(item: Item) -> dict[str, JSON]:
 
 def webhook_view(item: Item) -> WebhookView:
     """A webhook as it is shown."""
-    return WebhookView(
+    return _shown(WebhookView, item)
+
+
+def issued_webhook(item: Item, secret: str) -> IssuedWebhook:
+    """A webhook as it is shown once, with its secret."""
+    return _shown(IssuedWebhook, item, secret=secret)
+
+
+def _shown(kind: type[V], item: Item, **secret: str) -> V:
+    return kind(
         id=item["sk"],
         url=item["url"],
         events=tuple(map(EventKind, item["events"])),
@@ -194,6 +206,7 @@ def webhook_view(item: Item) -> WebhookView:
         rotated_ms=item.get("rotated"),
         overlap_until_ms=item.get("old_until"),
         disabled_because=item.get("disabled"),
+        **secret,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from karman_core.domain.definition import NAME_PATTERN
 from karman_core.domain.errors import (
     BackendError,
     ConditionFailed,
@@ -16,6 +18,7 @@ from karman_core.domain.errors import (
     Problem,
 )
 from karman_core.domain.events import FINAL_KINDS, EventKind
+from karman_core.domain.rotation import DEFAULT_OVERLAP_SECONDS
 from karman_core.domain.webhooks import TEST_KIND, kinds_of, new_secret
 from karman_core.engine.cursors import NO_CURSOR, checked_limit, read_cursor, write_cursor
 from karman_core.engine.deliveries import Deliveries
@@ -33,6 +36,7 @@ from karman_core.engine.webhook_items import (
     deliveries_of,
     delivery_key,
     delivery_view,
+    issued_webhook,
     secrets_scope,
     webhook_key,
     webhook_view,
@@ -46,9 +50,6 @@ from karman_core.ports.webhooks import Poster
 
 MAX_WEBHOOKS = 20
 """Of a namespace: all of them are attempted at one time."""
-
-DEFAULT_OVERLAP_SECONDS = 86_400
-MAX_OVERLAP_SECONDS = 30 * 86_400
 
 _ID_CHARACTERS = 16
 _PLACE = "delivered"
@@ -96,7 +97,8 @@ class Webhooks:
             graphs: whose runs' events; none for all.
 
         Raises:
-            InvalidRequest: there is no such event, it is not published here, or the URL leads where none may.
+            InvalidRequest: there is no such event, it is not published here, no graph can be called so, or the URL
+                leads where none may.
             Conflict: there are as many as there may be.
         """
         kinds = self._kinds(events)
@@ -109,7 +111,7 @@ class Webhooks:
             "sk": key.sk,
             "url": url,
             "events": [kind.value for kind in kinds],
-            "graphs": sorted(set(graphs)),
+            "graphs": _graphs(graphs),
             "enabled": enabled,
             "created": self._services.clock.now_ms(),
         }
@@ -117,7 +119,7 @@ class Webhooks:
         item["secret"], secret = await self._new_secret(namespace, key.sk)
         await self._services.backend.table.put(item, Absent())
         await self._namespaces.note(namespace)
-        return _issued(item, secret)
+        return issued_webhook(item, secret)
 
     async def list(self, namespace: str) -> list[WebhookView]:
         """The webhooks of a namespace, oldest first."""
@@ -135,7 +137,7 @@ class Webhooks:
         if changes.events is not None:
             actions.append(Set("events", [kind.value for kind in self._kinds(changes.events)]))
         if changes.graphs is not None:
-            actions.append(Set("graphs", sorted(set(changes.graphs))))
+            actions.append(Set("graphs", _graphs(changes.graphs)))
         if changes.url is not None:
             await self._poster.check(changes.url)
             actions.append(Set("url", changes.url))
@@ -185,7 +187,7 @@ class Webhooks:
         except ConditionFailed as lost:
             raise Conflict(f"Webhook '{webhook_id}' was rotated or deleted at the same time.") from lost
         await self._forget(namespace, before, item)
-        return _issued(item, secret)
+        return issued_webhook(item, secret)
 
     async def test(self, namespace: str, webhook_id: str) -> DeliveryView:
         """Send an event that says nothing, once, and tell what came of it. Raises NotFound, Conflict if disabled."""
@@ -265,20 +267,16 @@ class Webhooks:
             await self._services.backend.secrets.delete(secrets_scope(namespace), sorted(filter(None, names)))
 
 
-def _issued(item: Item, secret: str) -> IssuedWebhook:
-    view = webhook_view(item)
-    return IssuedWebhook(
-        id=view.id,
-        url=view.url,
-        events=view.events,
-        graphs=view.graphs,
-        enabled=view.enabled,
-        created_ms=view.created_ms,
-        rotated_ms=view.rotated_ms,
-        overlap_until_ms=view.overlap_until_ms,
-        disabled_because=view.disabled_because,
-        secret=secret,
-    )
+def _graphs(given: Sequence[str]) -> list[str]:
+    """Names of graphs, each once; there need not be such graphs yet. Raises InvalidRequest."""
+    odd = next((name for name in given if re.fullmatch(NAME_PATTERN, name) is None), None)
+    if odd is not None:
+        message = (
+            f"'{odd}' is no name of a graph: it starts with a letter or '_', with letters, digits, '_' and '-' after "
+            "it, at most 128."
+        )
+        raise InvalidRequest(message, [Problem("graphs", "invalid_value", message)])
+    return sorted(set(given))
 
 
 def _read(cursor: str) -> str:

@@ -114,7 +114,8 @@ class MessagePassedOn:
 class LetterDied:
     """A message that was delivered too often was taken care of.
 
-    `outcome`: `recorded` in its run, `fired` (a cron firing that was made up for), `archived` (a foreign one).
+    `outcome`: `recorded` in its run, `fired` (a cron firing that was made up for), `resumed` (a webhook's event
+    or attempt that was), `archived` (a foreign one).
     """
 
     queue: str
