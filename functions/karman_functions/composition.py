@@ -33,7 +33,12 @@ WITHOUT_CONTEXT_MS = 60_000
 
 @dataclass(slots=True)
 class Process:
-    """What the functions work with."""
+    """What the functions work with.
+
+    Attributes:
+        cold: nothing has been served yet.
+        awake_ms: when `dead_letters` last looked at all task queues, epoch milliseconds.
+    """
 
     settings: Settings
     clock: Clock
@@ -44,6 +49,7 @@ class Process:
     logs: LambdaPowertoolsFormatter
     loop: asyncio.Runner = field(default_factory=asyncio.Runner)
     cold: bool = True
+    awake_ms: int = 0
 
     def serve(self, work: Coroutine[Any, Any, T], context: Any, *, awaited: bool = True) -> T:  # noqa: ANN401
         """Do the work of one invocation to its end, and write its metrics.

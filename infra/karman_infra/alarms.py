@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -39,8 +39,12 @@ class AlarmTopic(Construct):
             enforce_ssl=True,
             master_key=deployment_key(self, deployment),
         )
-        # The policy above replaces SNS's own, which lets the account's alarms publish.
-        self.topic.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com"))
+        # The policy above replaces SNS's own, which lets the account's alarms publish; others' are not to.
+        self.topic.grant_publish(
+            iam.ServicePrincipal(
+                "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+            )
+        )
         for address in deployment.config.alarms.emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(address))
 

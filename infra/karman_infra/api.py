@@ -21,6 +21,8 @@ from karman_infra.functions import ControlFunction, log_group
 TIMEOUT_SECONDS: Final = 30
 """As long as an HTTP API waits for a function. A request waits at most 20 s for work or for a run's end."""
 
+_ALL: Final = "/{proxy+}"
+
 _LOGGED: Final = {
     "requestId": "$context.requestId",
     "requestTime": "$context.requestTime",
@@ -70,15 +72,27 @@ class Api(Construct):
 
     def _add_routes(self) -> None:
         config = self._deployment.config.api
-        self.http_api.add_routes(
-            path="/{proxy+}",
-            methods=[gateway.HttpMethod.ANY],
-            integration=integrations.HttpLambdaIntegration(
-                "Integration", self.function, timeout=Duration.seconds(TIMEOUT_SECONDS - 1)
-            ),
-            authorizer=authorizers.HttpIamAuthorizer() if config.authorization == "iam" else None,
+        signed = config.authorization == "iam"
+        integration = integrations.HttpLambdaIntegration(
+            "Integration", self.function, timeout=Duration.seconds(TIMEOUT_SECONDS - 1)
         )
-        if config.authorization == "keys":
+        self.http_api.add_routes(
+            path=_ALL,
+            methods=[gateway.HttpMethod.ANY],
+            integration=integration,
+            authorizer=authorizers.HttpIamAuthorizer() if signed else None,
+        )
+        if signed and config.cors_origins:
+            asking = self.http_api.add_routes(
+                path=_ALL, methods=[gateway.HttpMethod.OPTIONS], integration=integration
+            )
+            for route in asking:
+                acknowledge(
+                    route,
+                    "APIG4",
+                    "Browsers ask whether they may, without a signature; the function answers with headers alone.",
+                )
+        if not signed:
             acknowledge(
                 self.http_api,
                 "APIG4",

@@ -136,7 +136,7 @@ class Config(_Part):
             CloudFormation does not know such queues: `karman destroy` takes them away.
         fair_queues: keeps one wide run from delaying the others; SQS bills a quarter more a request.
         publish_started: events say when runs begin too, not only when they end, pause and go on: an event more a run.
-        tracing: X-Ray on the API and the functions.
+        tracing: X-Ray on all functions, the API's among them.
         architecture: of all functions and containers.
         bundle_for: `lambda`, or `host` to package for the machine that synthesizes: an emulator on it runs functions
             with its own Python.

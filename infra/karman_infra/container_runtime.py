@@ -26,8 +26,21 @@ STOP_SECONDS: Final = 120
 """Fargate's longest; a worker finishes what it is at, or gives it back."""
 
 HEALTH_PORT: Final = 8_080
+SIZES: Final[Mapping[int, Sequence[int]]] = {
+    256: (512, 1_024, 2_048),
+    512: range(1_024, 4_097, 1_024),
+    1_024: range(2_048, 8_193, 1_024),
+    2_048: range(4_096, 16_385, 1_024),
+    4_096: range(8_192, 30_721, 1_024),
+    8_192: range(16_384, 61_441, 4_096),
+    16_384: range(32_768, 122_881, 8_192),
+}
+"""Fargate: CPU units, and the MB of memory that go with them."""
+
 MAX_STEPS: Final = 20
 """Application Auto Scaling: of one policy."""
+
+_FEW: Final = 3
 
 
 class ContainerRuntime(Runtime):
@@ -37,7 +50,7 @@ class ContainerRuntime(Runtime):
                          source="nodes/models.py", max_workers=8)
 
     The image is made from the nodes' folder by Karman's Dockerfile when the stack is deployed, which takes Docker; or
-    name an image that exists. Workers register their nodes when they start: run the image once, or set `min_workers`.
+    name an image that exists. Workers register their nodes when they start; with the service one does.
     """
 
     def __init__(  # noqa: PLR0913  what a runtime may choose
@@ -66,7 +79,8 @@ class ContainerRuntime(Runtime):
             options: see RuntimeOptions.
             source, modules, exclude, variables: see NodeFunction.
             image: one that has the nodes and `karman worker`; None to have it made.
-            vpc: None for the configured network; without one, a VPC of two public subnets that costs nothing is made.
+            vpc: whose private subnets are taken, if it has any, else the public ones; None for the configured network;
+                without one, a VPC of two public subnets that costs nothing is made.
             cpu, memory_mb: of a worker; 1,024 units are one CPU, and Fargate takes certain pairs alone.
             worker_concurrency: messages that one worker works on at once.
             min_workers, max_workers: how many there are.
@@ -80,6 +94,7 @@ class ContainerRuntime(Runtime):
             raise InvalidRequest(
                 "min_workers is 0 or more, max_workers at least 1 and not less; one message a worker."
             )
+        _check_size(cpu, memory_mb)
         super().__init__(
             scope,
             construct_id,
@@ -87,16 +102,17 @@ class ContainerRuntime(Runtime):
             **options,
         )
         nodes = NodeSource.of(source, modules, exclude)
+        self._configured = None if vpc else self.deployment.config.network
         self._vpc = vpc or self._network()
         self.task = self._task(cpu, memory_mb)
         self._container(nodes, image or self._image(nodes), worker_concurrency, variables or {})
-        self.service = self._service(min_workers, spot=spot)
+        self.service = self._service(spot=spot)
         self._scale(min_workers, max_workers, messages_a_worker)
         self.joins(self.task.task_role)
 
     def _network(self) -> ec2.IVpc:
-        if self.deployment.config.network is not None:
-            return network_vpc(self, "Network", self.deployment.config.network)
+        if self._configured is not None:
+            return network_vpc(self, "Network", self._configured)
         vpc = ec2.Vpc(
             self,
             "Vpc",
@@ -178,12 +194,15 @@ class ContainerRuntime(Runtime):
         platform = ecr_assets.Platform.LINUX_ARM64 if arm else ecr_assets.Platform.LINUX_AMD64
         return ecs.ContainerImage.from_asset(str(image_context(nodes)), platform=platform)
 
-    def _service(self, workers: int, *, spot: bool) -> ecs.FargateService:
+    def _service(self, *, spot: bool) -> ecs.FargateService:
+        """How many workers there are is left to the scaling: a number here would be restored by each deployment.
+
+        Without one a new service begins with one worker, which registers the nodes, and goes if there is nothing to do.
+        """
         cluster = ecs.Cluster(
             self,
             "Cluster",
             vpc=self._vpc,
-            enable_fargate_capacity_providers=True,
             container_insights_v2=ecs.ContainerInsights.DISABLED,
         )
         acknowledge(
@@ -192,16 +211,15 @@ class ContainerRuntime(Runtime):
             "Karman's own metrics and the queue's say how the workers do; Container Insights bills about eight "
             "metrics for each of them.",
         )
-        network = self.deployment.config.network
-        return ecs.FargateService(
+        network = self._configured
+        service = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
             task_definition=self.task,
-            desired_count=workers,
             min_healthy_percent=0,
             max_healthy_percent=200,
-            assign_public_ip=network is None,
+            assign_public_ip=not self._vpc.private_subnets,  # without one there is no way out of a public subnet
             security_groups=security_groups(self, "Service", network) if network else None,
             capacity_provider_strategies=[
                 ecs.CapacityProviderStrategy(
@@ -209,6 +227,22 @@ class ContainerRuntime(Runtime):
                 )
             ],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
+        )
+        service.node.add_dependency(self._capacity(cluster))
+        return service
+
+    def _capacity(self, cluster: ecs.Cluster) -> ecs.CfnClusterCapacityProviderAssociations:
+        """What the service's strategy names, to be there before the service is and until it is gone.
+
+        CDK would have both made and deleted side by side, but ECS refuses a service whose provider its cluster does not
+        have yet, and the end of a provider that a service has.
+        """
+        return ecs.CfnClusterCapacityProviderAssociations(
+            self,
+            "Capacity",
+            cluster=cluster.cluster_name,
+            capacity_providers=["FARGATE", "FARGATE_SPOT"],
+            default_capacity_provider_strategy=[],
         )
 
     def _scale(self, least: int, most: int, messages_a_worker: int) -> None:
@@ -227,7 +261,11 @@ class ContainerRuntime(Runtime):
         )
 
     def _backlog(self) -> cloudwatch.MathExpression:
-        """What waits and what is in work: workers that are busy are not taken away."""
+        """What waits and what is in work: there are workers as long as there is work.
+
+        SQS tells how much is in work only while something is, so that without workers there would never be a sum. What
+        waits is not filled up: its newest minute often comes late, and would have busy workers taken away.
+        """
         name = self.deployment.queue_name(self.queue_name)
 
         def messages(metric_name: str) -> cloudwatch.Metric:
@@ -240,7 +278,7 @@ class ContainerRuntime(Runtime):
             )
 
         return cloudwatch.MathExpression(
-            expression="waiting + working",
+            expression="waiting + FILL(working, 0)",
             using_metrics={
                 "waiting": messages("ApproximateNumberOfMessagesVisible"),
                 "working": messages("ApproximateNumberOfMessagesNotVisible"),
@@ -248,6 +286,16 @@ class ContainerRuntime(Runtime):
             label="backlog",
             period=Duration.minutes(1),
         )
+
+
+def _check_size(cpu: int, memory_mb: int) -> None:
+    sizes = SIZES.get(cpu)
+    if sizes is None:
+        raise InvalidRequest(f"cpu is one of {', '.join(map(str, SIZES))} units, not {cpu}.")
+    if memory_mb not in sizes:
+        text = ", ".join(f"{size:,}" for size in sizes[:3])
+        more = f" and so on to {sizes[-1]:,}" if len(sizes) > _FEW else ""
+        raise InvalidRequest(f"With {cpu} units of CPU, memory_mb is one of {text}{more}, not {memory_mb:,}.")
 
 
 def scaling_steps(least: int, most: int, messages_a_worker: int) -> list[tuple[float, float | None, int]]:

@@ -82,6 +82,7 @@ class ControlPlane(Construct):
             "cron_target_arn": self.deployment.function_arn("cron"),
             "webhooks_target_arn": self.deployment.function_arn("webhooks"),
             "region": Aws.REGION,
+            **({"secrets_key_id": self.deployment.key_alias} if self.deployment.config.customer_key else {}),
         }
         usual = Deployment(Config()).settings()
         for field in ("table_name", "stage", "log_level"):

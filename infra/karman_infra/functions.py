@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from karman_core.domain.errors import InvalidRequest
 from karman_functions.settings import variable
 from karman_infra.acknowledged import WILDCARDS, acknowledge, acknowledge_wildcards
 from karman_infra.bundles import Bundle, Target, control_bundle
@@ -24,6 +26,14 @@ from karman_infra.storage import removal_policy
 RUNTIME: Final = lambda_.Runtime.PYTHON_3_13
 SKIPPED: Final = "def handler(event, context):\n    raise RuntimeError('synthesized without bundling')\n"
 """The code of functions that are not packaged: see `is_packaged`."""
+
+MAX_ENVIRONMENT_BYTES: Final = 4_096
+"""Lambda: of all variables of a function, names and values."""
+
+_MAX_DESCRIPTION: Final = 256
+_TOKEN: Final = re.compile(r"\$\{Token\[[^\]]*\]\}")
+_RESOLVED: Final = "ap-southeast-1"
+"""As long as what a token becomes: a region or an account's number."""
 
 RECURSIVE_LOOP: Final = lambda_.RecursiveLoop.ALLOW
 """A branch goes from message to message, so what looks like a loop to Lambda is how Karman works: bounded by the graph,
@@ -69,14 +79,16 @@ class KarmanFunction(lambda_.Function):
         runs: Code,
         permissions: Sequence[iam.PolicyStatement],
     ) -> None:
+        """Make it. Raises InvalidRequest for more variables than Lambda takes."""
         config, network = deployment.config, deployment.config.network
+        _check_environment(runs)
         group = log_group(scope, f"{construct_id}Logs", deployment, f"/aws/lambda/{runs.name}")
         role = _role(scope, f"{construct_id}Role", config)
         super().__init__(
             scope,
             construct_id,
             function_name=runs.name,
-            description=f"Karman {version('karman')}, stage {config.stage}: {runs.description}",
+            description=_shortened(f"Karman {version('karman')}, stage {config.stage}: {runs.description}"),
             runtime=RUNTIME,
             architecture=architecture(config),
             handler=runs.handler,
@@ -139,6 +151,24 @@ class ControlFunction(KarmanFunction):
             concurrency=concurrency,
         )
         super().__init__(scope, construct_id, deployment, runs, permissions)
+
+
+def _shortened(description: str) -> str:
+    """As far as Lambda takes one."""
+    return description if len(description) <= _MAX_DESCRIPTION else f"{description[: _MAX_DESCRIPTION - 1]}…"
+
+
+def _check_environment(runs: Code) -> None:
+    """Raises InvalidRequest for more than Lambda takes, which it would tell in the middle of a deployment."""
+    size = sum(
+        len(_TOKEN.sub(_RESOLVED, text).encode()) for pair in runs.environment.items() for text in pair
+    )
+    if size > MAX_ENVIRONMENT_BYTES:
+        raise InvalidRequest(
+            f"The variables of the function {_TOKEN.sub('…', runs.name)} have {size:,} bytes; Lambda takes "
+            f"{MAX_ENVIRONMENT_BYTES:,}. Keep `variables` and `api.iam_callers` short: an ARN may hold `*` for many "
+            "callers, and what is long belongs into a file beside the nodes."
+        )
 
 
 def target_of(config: Config) -> Target:

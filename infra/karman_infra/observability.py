@@ -1,7 +1,8 @@
 """What people look at: one dashboard a stage, and the questions one asks the logs, saved with the stack.
 
 The dashboard searches metrics by the names of the stage's resources, so that runtimes of any stack and app show up by
-themselves.
+themselves. In a search, what is quoted has to be the whole name; other terms are looked for part by part, and numbers
+are parts: the dashboard of `dev` shows functions and queues of `dev2` too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _GB_SECOND: Final = 0.0000133334
 
 QUERIES: Final[Mapping[str, Sequence[str]]] = {
     "errors": (
-        "fields @timestamp, service, level, message, error, run_id, state_id",
+        "fields @timestamp, service, level, message, error, errorType, errorMessage, run_id, state_id",
         'filter level = "ERROR" or level = "WARNING"',
         "sort @timestamp desc",
         "limit 200",
@@ -54,7 +55,8 @@ QUERIES: Final[Mapping[str, Sequence[str]]] = {
         "stats count(*) as runs by graph, status, bin(1h)",
     ),
     "faults-of-functions": (
-        "filter @message like /Task timed out|OutOfMemory|Runtime.ExitError|Runtime.ImportModuleError/",
+        # Where functions log JSON, Lambda does so too: it says a status, and no "Task timed out".
+        r'filter @message like /"status": ?"timeout"|"errorType": ?"(Runtime|Sandbox)\.|Task timed out/',
         "fields @timestamp, @log, @message",
         "sort @timestamp desc",
         "limit 100",
@@ -85,7 +87,7 @@ class Dashboard(Construct):
             "Dashboard",
             dashboard_name=deployment.prefix,
             default_interval=Duration.hours(12),
-            period_override=cloudwatch.PeriodOverride.AUTO,
+            period_override=cloudwatch.PeriodOverride.INHERIT,  # dollars an hour are made of periods of five minutes
         )
         for row in (self._traffic(), self._latency(), self._errors(), self._backlog(), self._cost()):
             self.dashboard.add_widgets(*row)
@@ -112,11 +114,7 @@ class Dashboard(Construct):
         ]
 
     def _errors(self) -> list[cloudwatch.IWidget]:
-        prefix = self._deployment.prefix
-        failing = [
-            self._search(f'{{AWS/Lambda,FunctionName}} MetricName="{name}" "{prefix}-"', "Sum", name)
-            for name in ("Errors", "Throttles")
-        ]
+        failing = [self._search(self._functions(name), "Sum", name) for name in ("Errors", "Throttles")]
         own = [self._own("StatesFailed", "states failed"), self._own("LeasesLost", "leases lost")]
         letters = self._search('{Karman,Stage,Outcome} MetricName="DeadLetters"', "Sum", "dead letters")
         statuses = [metric("AWS/ApiGateway", each, self._api) for each in ("4xx", "5xx")]
@@ -127,20 +125,15 @@ class Dashboard(Construct):
         ]
 
     def _backlog(self) -> list[cloudwatch.IWidget]:
-        queues = f'{{AWS/SQS,QueueName}} "{self._deployment.prefix}-" MetricName='
         waiting = [
-            self._search(f'{queues}"{name}"', "Maximum", label)
+            self._search(self._queues(name), "Maximum", label)
             for name, label in (
                 ("ApproximateNumberOfMessagesVisible", "waiting"),
                 ("ApproximateNumberOfMessagesNotVisible", "in work"),
             )
         ]
-        age = self._search(f'{queues}"ApproximateAgeOfOldestMessage"', "Maximum", "")
-        concurrent = self._search(
-            f'{{AWS/Lambda,FunctionName}} MetricName="ConcurrentExecutions" "{self._deployment.prefix}-"',
-            "Maximum",
-            "",
-        )
+        age = self._search(self._queues("ApproximateAgeOfOldestMessage"), "Maximum", "")
+        concurrent = self._search(self._functions("ConcurrentExecutions"), "Maximum", "")
         return [
             _graph("Messages", _THIRD, [], waiting),
             _graph("Age of the oldest message (s)", _THIRD, [], [age]),
@@ -161,12 +154,10 @@ class Dashboard(Construct):
 
     def _dollars(self, units: Sequence[cloudwatch.IMetric]) -> cloudwatch.MathExpression:
         """What the services bill by use. Storage, logs and what nodes call themselves are not in it."""
-        prefix = self._deployment.prefix
-        functions = f'{{AWS/Lambda,FunctionName}} "{prefix}-" MetricName='
         memory_gb = self._deployment.config.memory_mb / 1_024
-        sent = f"SUM(SEARCH('{{AWS/SQS,QueueName}} \"{prefix}-\" MetricName=\"NumberOfMessagesSent\"', 'Sum', 300))"
-        invoked = f"SUM(SEARCH('{functions}\"Invocations\"', 'Sum', 300))"
-        ran = f"SUM(SEARCH('{functions}\"Duration\"', 'Sum', 300))"
+        sent = f"SUM(SEARCH('{self._queues('NumberOfMessagesSent')}', 'Sum', 300))"
+        invoked = f"SUM(SEARCH('{self._functions('Invocations')}', 'Sum', 300))"
+        ran = f"SUM(SEARCH('{self._functions('Duration')}', 'Sum', 300))"
         millions = (
             f"(FILL(w,0)*{_WRITE_UNITS} + FILL(r,0)*{_READ_UNITS} + FILL(a,0)*{_API_REQUESTS}"
             f" + FILL({sent},0)*{3 * _QUEUE_REQUESTS} + FILL({invoked},0)*{_INVOCATIONS})/1000000"
@@ -184,6 +175,14 @@ class Dashboard(Construct):
     def _percentiles(self, name: str) -> list[cloudwatch.IMetric]:
         stage = {"Stage": self._deployment.config.stage}
         return [metric(NAMESPACE, name, stage, each).with_(label=each) for each in ("p50", "p95", "p99")]
+
+    def _functions(self, metric_name: str) -> str:
+        """What finds a metric of all functions of the stage."""
+        return f'{{AWS/Lambda,FunctionName}} {self._deployment.prefix} MetricName="{metric_name}"'
+
+    def _queues(self, metric_name: str) -> str:
+        """The same of its queues."""
+        return f'{{AWS/SQS,QueueName}} {self._deployment.prefix} MetricName="{metric_name}"'
 
     def _search(self, what: str, statistic: str, label: str) -> cloudwatch.IMetric:
         if what.startswith("{Karman,"):

@@ -215,8 +215,13 @@ def key(deployment: Deployment) -> list[iam.PolicyStatement]:
 
 
 def starting(deployment: Deployment) -> list[iam.PolicyStatement]:
-    """Beginning runs of any graph: a message for each, and its header."""
-    return [table(deployment), sending(deployment.task_queue_arns(), timers=False), *key(deployment)]
+    """Beginning runs of any graph: a message for each, and its header; timers for what is to come much later."""
+    return [
+        table(deployment),
+        sending(deployment.task_queue_arns()),
+        *timers(deployment),
+        *key(deployment),
+    ]
 
 
 def following(deployment: Deployment) -> list[iam.PolicyStatement]:

@@ -77,6 +77,7 @@ class Runtime(Construct):
         self._sends_to = tuple(options.get("sends_to", ()))
         self._control_plane = control_plane
         self._grantee: iam.IGrantable | None = None
+        self._neighbours: iam.PolicyStatement | None = None
         self.alarms = RuntimeAlarms(self, "Alarms", self.deployment, self.task_queue)
         if control_plane is not None:
             self.node.add_dependency(control_plane)
@@ -101,10 +102,15 @@ class Runtime(Construct):
 
     def may_send_to(self, other: Runtime) -> None:
         """Let a run go on there."""
-        if self._grantee is not None and other is not self:
-            statement = permissions.sending([self.deployment.queue_arn(other.queue_name)])
-            statement.sid = None  # there may be several
-            self._grantee.grant_principal.add_to_principal_policy(statement)
+        if self._grantee is None or other is self:
+            return
+        arn = self.deployment.queue_arn(other.queue_name)
+        if self._neighbours is not None:
+            self._neighbours.add_resources(arn)  # a policy has room for few statements
+            return
+        self._neighbours = permissions.sending([arn])
+        self._neighbours.sid = None  # another one has it
+        self._grantee.grant_principal.add_to_principal_policy(self._neighbours)
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:

@@ -27,8 +27,11 @@ _TEXT: Final = dynamodb.AttributeType.STRING
 
 
 def removal_policy(deployment: Deployment) -> RemovalPolicy:
-    """What happens to data when its stack goes."""
-    return RemovalPolicy.RETAIN if deployment.config.production else RemovalPolicy.DESTROY
+    """What happens to data when its stack goes.
+
+    What a first deployment made that failed goes in any case: the next one could not make it under the same name.
+    """
+    return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if deployment.config.production else RemovalPolicy.DESTROY
 
 
 class EncryptionKey(Construct):
@@ -57,6 +60,7 @@ class StateTable(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         encryption = dynamodb.TableEncryption.CUSTOMER_MANAGED if key else dynamodb.TableEncryption.DEFAULT
+        production = deployment.config.production
         self.table = dynamodb.Table(
             self,
             "Table",
@@ -68,10 +72,11 @@ class StateTable(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=schema.POINT_IN_TIME_RECOVERY
             ),
-            deletion_protection=deployment.config.production,
+            deletion_protection=production,
             encryption=encryption,
             encryption_key=key,
-            removal_policy=removal_policy(deployment),
+            # It refuses to be deleted, also by the end of a first deployment that failed, which would fail in turn.
+            removal_policy=RemovalPolicy.RETAIN if production else RemovalPolicy.DESTROY,
         )
         for index in INDEXES:
             self.table.add_global_secondary_index(

@@ -151,7 +151,7 @@ async def test_errors_of_aws_are_translated_and_others_are_not() -> None:
 async def test_a_call_leaves_the_event_loop_free() -> None:
     made = clients()
     release = threading.Event()
-    waiting = asyncio.create_task(made.call(release.wait, 10))
+    waiting = asyncio.create_task(made.call(release.wait, 90))
     await asyncio.sleep(0)
     release.set()
 

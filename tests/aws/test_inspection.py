@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from karman_core.backends.aws import inspection
@@ -282,6 +283,41 @@ def test_alarms_that_are_on(deployment: Deployment) -> None:
     client.delete_alarms(AlarmNames=[f"{deployment.name}-{each}" for each in ("ours", "theirs")])
 
     assert (check.level, check.text) == (Level.WARNING, "ours: look at its log")
+
+
+def test_an_alarm_without_a_description_is_told_by_its_name(deployment: Deployment) -> None:
+    client = deployment.backend.clients.untyped("cloudwatch")
+    client.put_metric_alarm(
+        AlarmName=f"{deployment.name}-mine",
+        AlarmActions=[f"arn:aws:sns:us-east-1:123456789012:{deployment.name}-alarms"],
+        Namespace="AWS/SQS",
+        MetricName="m",
+        Statistic="Sum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    client.set_alarm_state(AlarmName=f"{deployment.name}-mine", StateValue="ALARM", StateReason="test")
+    check = looked_at(deployment)["alarms"]
+    client.delete_alarms(AlarmNames=[f"{deployment.name}-mine"])
+
+    assert (check.level, check.text) == (Level.WARNING, f"{deployment.name}-mine")
+
+
+def test_alarms_are_looked_at_page_by_page(deployment: Deployment) -> None:
+    def page(state: str, **more: str) -> Any:
+        return {
+            "MetricAlarms": [{"AlarmName": state, "AlarmDescription": state, "StateValue": state}],
+            **more,
+        }
+
+    with Stubber(deployment.backend.clients.untyped("cloudwatch")) as told:
+        told.add_response("describe_alarms", page("OK", NextToken="more"))
+        told.add_response("describe_alarms", page("ALARM"))
+        check = looked_at(deployment)["alarms"]
+
+    assert (check.level, check.text) == (Level.WARNING, "ALARM")
 
 
 def test_a_queue_with_as_many_messages_in_flight_as_there_may_be(

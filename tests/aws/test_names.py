@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karman_core.backends.aws.names import (
+    MAX_SCHEDULE_CHARACTERS,
     dead_letter_name,
     escaped,
     parameter_path,
@@ -15,6 +16,7 @@ from karman_core.backends.aws.names import (
     schedule_prefix,
     unescaped,
 )
+from karman_core.domain.cron_translation import to_scheduler
 
 # Few characters, so that names come close to one another; hyphens and dots because names are joined with them.
 short = st.text("ab-_.d lq", min_size=1, max_size=12)
@@ -59,7 +61,7 @@ def test_what_names_no_queue(queue: str) -> None:
 triggers = st.tuples(parts, parts, parts)
 
 
-@given(triggers, st.integers(0, 9), triggers, st.integers(0, 9))
+@given(triggers, st.integers(0, 99), triggers, st.integers(0, 99))
 def test_schedules_never_share_a_name(
     trigger: tuple[str, str, str], number: int, other: tuple[str, str, str], other_number: int
 ) -> None:
@@ -70,11 +72,16 @@ def test_schedules_never_share_a_name(
         assert name != schedule_name(*other, other_number)
 
 
+def test_the_longest_name_of_a_schedule_is_no_longer_than_scheduler_takes() -> None:
+    # Each n-th of each weekday, and the last ones, are alternatives that have a schedule each.
+    most = len(to_scheduler("0 0 * * " + ",".join(f"{day}#{n}" for day in range(7) for n in range(1, 6))))
+    assert most > 10
+    assert len(schedule_name("n" * 64, "g" * 64, "t" * 64, most)) <= MAX_SCHEDULE_CHARACTERS
+
+
 def test_names_of_schedules() -> None:
     assert schedule_name("default", "daily_report", "nightly", 0) == "default.daily_report.nightly.0"
-    assert (
-        schedule_name("default", "g" * 30, "a.b", 1) == "default.gggg..4ofogp2u6jz2jd.a-b..ncsdmsziuootsm.1"
-    )
+    assert schedule_name("default", "g" * 30, "a.b", 1) == "default.ggg..4ofogp2u6jz2jd.a-b..ncsdmsziuootsm.1"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -1,6 +1,8 @@
 """Dead letters are sent back to their task queues, on moto."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -37,6 +39,23 @@ def test_every_dead_letter_is_sent_back_once(deployment: Deployment, queue: str 
     assert deployment.run(send_back(clients, queue)) == {deployment.queue: 23}
     assert bodies(deployment) == letters
     assert deployment.run(send_back(clients, queue)) == {deployment.queue: 0}
+
+
+def test_letters_that_are_too_large_for_one_send(deployment: Deployment) -> None:
+    letters = [str(number) * 250_000 for number in range(6)]
+    kill(deployment, *letters)
+    clients, sent = deployment.backend.clients, []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        entries = json.loads(params["body"])["Entries"]
+        sent.append(sum(len(each["MessageBody"]) for each in entries))
+
+    clients.sqs.meta.events.register("before-call.sqs.SendMessageBatch", note)
+    assert deployment.run(send_back(clients, HOME)) == {deployment.queue: 6}
+
+    assert sum(sent) == 6 * 250_000
+    assert max(sent) <= 1_048_576
+    assert bodies(deployment) == letters
 
 
 def test_a_queue_that_is_none(deployment: Deployment) -> None:

@@ -68,7 +68,10 @@ class Call:
 
 def read_calls(folder: Path) -> list[Call]:
     """All calls so far."""
-    lines = (folder / CALLS).read_text(encoding="utf-8").splitlines()
+    whole, _, _ = (
+        (folder / CALLS).read_text(encoding="utf-8").rpartition("\n")
+    )  # what follows is being written
+    lines = whole.splitlines()
     return [call for line in lines for call in calls_of(json.loads(line))]
 
 

@@ -20,7 +20,7 @@ from karman_core.domain.message_bodies import encode
 from karman_core.domain.messages import Advance, Position, RunRef
 from tests import emulators
 from tests.e2e_aws.calls import ACCOUNT, KEY, THROTTLED, Call, read_calls
-from tests.e2e_aws.deployment import CDK, Account, start_account
+from tests.e2e_aws.deployment import CDK, SECONDS, Account, start_account
 from tests.e2e_aws.nodes.flow import exits, hangs, survives, writes
 
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ class Deployed:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -174,7 +174,7 @@ def container(
     finally:
         process.terminate()
         try:
-            process.wait(45)
+            process.wait(SECONDS)
         finally:
             process.kill()
             sys.stdout.write(log.read_text(encoding="utf-8", errors="replace")[-3000:])

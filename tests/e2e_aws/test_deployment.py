@@ -16,7 +16,7 @@ from examples.api_harvest.server import Settings, make_record, serving
 from examples.document_digest.digest import graph as digest
 from karman import Client
 from tests.e2e_aws.conftest import Deployed
-from tests.e2e_aws.deployment import ROOT, SUCCEEDED, eventually
+from tests.e2e_aws.deployment import ROOT, SECONDS, SUCCEEDED, eventually
 from tests.e2e_aws.nodes.flow import graph as greeting
 
 pytestmark = pytest.mark.timeout(900)
@@ -38,7 +38,7 @@ def test_a_second_deployment_would_change_nothing(deployed: Deployed) -> None:
 def test_the_digest(client: Client, tmp_path: Path) -> None:
     assert client.put_graph(digest).valid
     inputs = {"folder": str(ROOT / "docs" / "adr"), "out": str(tmp_path / "digest")}
-    run = client.trigger(digest.name, inputs, wait=True, wait_timeout=60)
+    run = client.trigger(digest.name, inputs, wait=True, wait_timeout=SECONDS)
 
     assert run.status == SUCCEEDED
     assert run.result is not None
@@ -85,7 +85,7 @@ def test_a_run_goes_through_functions_and_a_container(
 ) -> None:
     eventually(lambda: "Measure" in {node.name for node in client.nodes()})
     assert client.put_graph(greeting).valid
-    run = client.trigger("greeting", {"name": "Ada"}, wait=True, wait_timeout=60)
+    run = client.trigger("greeting", {"name": "Ada"}, wait=True, wait_timeout=SECONDS)
 
     assert run.status == SUCCEEDED
     assert run.result == {"told": "Hello, Ada! has 8 letters"}
@@ -98,7 +98,7 @@ def test_a_node_that_throws_fails_its_run_after_its_retries(
     client: Client, container: subprocess.Popen[bytes]
 ) -> None:
     assert container.poll() is None
-    run = client.trigger("greeting", {"name": "nobody"}, wait=True, wait_timeout=60)
+    run = client.trigger("greeting", {"name": "nobody"}, wait=True, wait_timeout=SECONDS)
 
     assert run.status == "FAILED"
     assert run.error is not None
@@ -113,5 +113,5 @@ def test_cron_starts_a_run_a_minute(client: Client, container: subprocess.Popen[
         runs = [client.run(run_id) for run_id in ended]
         return [run for run in runs if run.inputs == {"name": "cron"}]
 
-    run, *_ = eventually(by_cron, seconds=150)
+    run, *_ = eventually(by_cron)
     assert run.result == {"told": "Hello, cron! has 9 letters"}

@@ -11,12 +11,13 @@ from karman.client import Backoff
 from karman.errors import KarmanError
 from tests.e2e_aws.conftest import Deployed, Faults, LocalTransport
 from tests.e2e_aws.deployment import SUCCEEDED, eventually
+from tests.e2e_aws.nodes.flow import graph as greeting
 
 pytestmark = pytest.mark.timeout(900)
 
 
 def ended(client: Client, run_id: str) -> Any:
-    eventually(lambda: client.run(run_id).ended_ms is not None, seconds=120)
+    eventually(lambda: client.run(run_id).ended_ms is not None)
     return client.run(run_id)
 
 
@@ -58,7 +59,7 @@ def test_a_message_that_fails_each_time_is_kept_in_the_end(deployed: Deployed, f
         function.invoke(FunctionName="karman-e2e-dead_letters", Payload=b"{}")
         return archived(deployed).get(faults.poison_id)
 
-    letter: Any = eventually(kept, seconds=120)
+    letter: Any = eventually(kept)
 
     assert letter["body"] == faults.poison
     assert letter["queue"] == "karman-e2e-default-faulty-dlq"
@@ -73,7 +74,7 @@ def test_a_foreign_message_is_archived_by_the_clock(deployed: Deployed, queue: s
     def kept() -> list[Any]:
         return [letter for letter in archived(deployed).values() if letter["body"] == body]
 
-    (letter,) = eventually(kept, seconds=150)
+    (letter,) = eventually(kept)
     assert letter["queue"] == "karman-e2e-default-greetings-dlq"
 
 
@@ -81,6 +82,8 @@ def test_a_function_without_its_table_goes_on_when_it_is_there_again(
     deployed: Deployed, client: Client, container: subprocess.Popen[bytes]
 ) -> None:
     assert container.poll() is None
+    eventually(lambda: "Measure" in {node.name for node in client.nodes()})
+    assert client.put_graph(greeting).valid
     who = "karman-e2e-default-greetings"
     with deployed.throttled_table(who):
         run_id = client.trigger("greeting", {"name": "Ada"}).run_id

@@ -9,7 +9,7 @@ from karman import Client
 from karman.errors import NotFound
 from karman.webhooks import RunEvent
 from tests.e2e_aws.conftest import LETTERS, Deployed
-from tests.e2e_aws.deployment import SUCCEEDED, eventually
+from tests.e2e_aws.deployment import SECONDS, SUCCEEDED, eventually
 from tests.webhooks.receiver import receiving
 
 pytestmark = pytest.mark.timeout(900)
@@ -37,7 +37,7 @@ def secrets(deployed: Deployed) -> list[str]:
 
 
 def test_a_run_with_large_outputs_and_a_secret_and_its_purge(deployed: Deployed, client: Client) -> None:
-    run = client.trigger("writes", {"characters": CHARACTERS}, wait=True, wait_timeout=60)
+    run = client.trigger("writes", {"characters": CHARACTERS}, wait=True, wait_timeout=SECONDS)
 
     assert run.status == SUCCEEDED
     assert run.result == {"characters": CHARACTERS}
@@ -86,7 +86,7 @@ def test_a_webhook_hears_of_a_run_and_its_receiver_is_asked_again(deployed: Depl
     with receiving(500) as receiver:
         webhook = client.create_webhook(receiver.url, graphs=["writes"])
         try:
-            run = client.trigger("writes", {"characters": 10}, wait=True, wait_timeout=60)
+            run = client.trigger("writes", {"characters": 10}, wait=True, wait_timeout=SECONDS)
             eventually(lambda: [each.status for each in client.deliveries(webhook.id)] == ["DELIVERED"])
         finally:
             client.delete_webhook(webhook.id)

@@ -11,7 +11,7 @@ import pytest
 
 from karman import Client
 from tests.e2e_aws.conftest import APP, LETTERS, Deployed
-from tests.e2e_aws.deployment import CDK
+from tests.e2e_aws.deployment import CDK, SECONDS
 from tests.e2e_aws.nodes.flow import graph as greeting
 from tests.e2e_aws.nodes.flow import writes
 
@@ -30,7 +30,7 @@ def test_an_update_of_nodes_and_graph(
     definition = greeting.definition()
     changed = definition.model_copy(update={"triggers": ()})
     assert client.put_graph(changed).version == 2
-    run = client.trigger("greeting", {"name": "Ada"}, wait=True, wait_timeout=60)
+    run = client.trigger("greeting", {"name": "Ada"}, wait=True, wait_timeout=SECONDS)
 
     assert run.result == {"told": "Bye, Ada! has 6 letters"}
     assert run.graph_version == 2
@@ -95,7 +95,7 @@ def destroy(deployed: Deployed, folder: Path) -> str:
         env={**deployed.environment, "PATH": f"{CDK.parent}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from karman_core.domain.definition import GraphDefinition
-from karman_core.domain.errors import Throttled
+from karman_core.domain.errors import BackendError, Throttled
 from karman_functions import composition
 from karman_functions.cron.handler import handler
 from tests.deployments import NAMESPACE, Deployment
@@ -132,19 +132,20 @@ def test_an_empty_event_is_bad_too(deployment: Deployment) -> None:
     assert call({}) == "refused"
 
 
+@pytest.mark.parametrize("error", [Throttled("slow down"), BackendError("the role may not do this")], ids=str)
 def test_what_may_go_well_later_raises_so_that_lambda_tries_again(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, error: BackendError
 ) -> None:
     put_graph(deployment)
     (event,) = events(deployment)
     assert call({}) == "refused"
 
-    async def throttled(*_: Any) -> Any:
-        raise Throttled("slow down")
+    async def fail(*_: Any) -> Any:
+        raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(composition.process().engine, "fire", throttled)
-        with pytest.raises(Throttled):
+        patched.setattr(composition.process().engine, "fire", fail)
+        with pytest.raises(type(error)):
             call(event)
     assert call(event) == "started"
 

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from karman_core.backends.aws.dead_letters import DeadLetterQueues
+from karman_core.backends.system import SystemClock
 from karman_core.domain.errors import BackendError, Unavailable
 from karman_core.ports.queue import Outgoing
 from karman_functions import composition
 from karman_functions.dead_letters.handler import handler
+from karman_functions.dead_letters.rounds import AWAKE_EVERY_MS
 from karman_functions.sweeper.handler import handler as sweep
 from tests.deployments import HOME, NAMESPACE, Deployment
 from tests.functions.metrics import metrics_of
 from tests.functions.test_dead_letters import FIRING, put_graph
+from tests.leaping import leap
 from tests.runtime.lambda_events import LambdaContext
 
 UNDELIVERED = "undelivered"
@@ -129,13 +132,21 @@ def test_letters_that_take_too_long_are_left_to_the_next_round(
     take()
     put(deployment, deployment.dead_letter_queue, *map(str, range(15)))
 
+    begun = 0
+
     async def slow(*_: object) -> bool:
-        await asyncio.sleep(60)
+        nonlocal begun
+        begun += 1
+        leap(300)
+        now_ms = SystemClock().now_ms
+        patched.setattr(composition.process().clock, "now_ms", lambda: now_ms() + 300_000)
+        await asyncio.Event().wait()
         raise AssertionError
 
     with monkeypatch.context() as patched:
         patched.setattr(composition.process().engine, "dead_letter", slow)
-        assert take(1.0)["settled"] == 0
+        taken = take(300)
+        assert (taken["settled"], taken["failed"] >= begun > 0) == (0, True)
     assert left(deployment, deployment.dead_letter_queue) == (15, 0)
     assert take() == {"settled": 15, "failed": 0}
 
@@ -165,6 +176,27 @@ def test_queues_of_another_deployment_are_none_of_ours(deployment: Deployment) -
 
     assert take() == {}
     assert left(deployment, other) == (1, 0)
+
+
+def test_task_queues_are_kept_awake_by_the_hour(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else SQS has no metrics of them when work comes, and containers start a quarter of an hour late."""
+    take()
+    process, asked = composition.process(), []
+    task_queue = deployment.dead_letter_queue.removesuffix("-dlq")
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        asked.append(json.loads(params["body"])["QueueUrl"].rpartition("/")[2])
+
+    process.backend.clients.sqs.meta.events.register("before-call.sqs.GetQueueAttributes", note)
+    take()
+    assert set(asked) == {deployment.dead_letter_queue}
+    hour = process.clock.now_ms() + AWAKE_EVERY_MS
+    monkeypatch.setattr(type(process.clock), "now_ms", lambda _: hour)
+    take()
+    take()
+    assert asked.count(task_queue) == 1
 
 
 def test_at_rest_the_guards_write_no_metrics_and_a_round_logs_nothing(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from karman_core.backends.aws.settings import AwsSettings
 from karman_core.domain.definition import GraphDefinition
 from karman_core.domain.errors import NotFound, Unavailable
 from karman_core.domain.message_bodies import encode
@@ -177,10 +178,12 @@ def test_a_letter_that_is_a_fault_of_ours_is_archived_in_the_end(
 
     call(deployment)
     engine = composition.process().engine
-    one = letter("{}", receives=9)
+    # As it comes from its task queue: SQS counts what it was received there.
+    one = letter("{}", receives=AwsSettings("").max_receives + 1)
     monkeypatch.setattr(engine, "dead_letter", broken)
-    assert call(deployment, one) == [one.id]
-    assert call(deployment, replace(one, receive_count=10)) == []
+    for number in range(9):
+        assert call(deployment, replace(one, receive_count=one.receive_count + number)) == [one.id]
+    assert call(deployment, replace(one, receive_count=one.receive_count + 9)) == []
     assert archived(deployment, one)["body"] == "{}"
     monkeypatch.setattr(engine, "dead_letter", busy)
     assert call(deployment, replace(one, receive_count=99)) == [one.id]

@@ -21,7 +21,7 @@ def imported(module: str) -> set[str]:
     """What a fresh interpreter has imported with it."""
     program = f"import json, sys, {module}\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60, cwd=ROOT
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=250, cwd=ROOT
     )
     return set(json.loads(done.stdout))
 

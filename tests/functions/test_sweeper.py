@@ -13,6 +13,7 @@ from karman_functions import composition
 from karman_functions.sweeper.handler import handler
 from tests.deployments import NAMESPACE, Deployment
 from tests.functions.metrics import metrics_of
+from tests.leaping import leap
 from tests.runtime.lambda_events import LambdaContext
 
 EVENT = {"source": "aws.scheduler", "detail-type": "Scheduled Event"}
@@ -57,10 +58,11 @@ def test_a_run_that_takes_all_the_time_is_broken_off_and_passed_over(
     look_at = Sweeper._look_at  # noqa: SLF001  put back below
 
     async def forever(*_: Any) -> Any:
+        leap(300)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Sweeper, "_look_at", forever)
-    assert handler(EVENT, LambdaContext(1.0)) == {"complete": False}
+    assert handler(EVENT, LambdaContext(300)) == {"complete": False}
     assert metrics_of(capsys.readouterr().out)["SweepsIncomplete"] == 1
 
     monkeypatch.setattr(Sweeper, "_look_at", look_at)

@@ -13,13 +13,15 @@ from karman_core.domain.errors import Unavailable
 from karman_core.domain.webhooks import DeliveryStatus
 from karman_core.engine import EngineSettings
 from karman_core.engine.deliveries import Deliveries
-from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook
+from karman_core.engine.webhook_items import DeliveryView, Due, IssuedWebhook
 from karman_core.engine.webhooks import Webhooks
+from karman_core.ports.queue import Incoming
 from karman_functions.composition import process
+from karman_functions.dead_letters.handler import handler as take_dead_letters
 from karman_functions.webhooks.handler import handler
 from tests.deployments import NAMESPACE, Deployment
 from tests.functions.metrics import metrics_of
-from tests.runtime.lambda_events import LambdaContext
+from tests.runtime.lambda_events import LambdaContext, sqs_event
 from tests.webhooks.receiver import receiving
 
 TARGET = "arn:aws:lambda:us-east-1:000000000000:function:karman-webhooks"
@@ -210,3 +212,64 @@ def test_the_secret_is_in_no_item(deployment: Deployment, hooks: Webhooks) -> No
     assert [name for name in names if "webhooks" in name] == [
         name for name in names if name.startswith(f"/{deployment.name}/.40webhooks/{NAMESPACE}/{webhook.id}.")
     ]
+
+
+def undelivered(deployment: Deployment, event: str, *, by_lambda: bool = True) -> list[str]:
+    """What stays of an event that the function failed three times, which Lambda wraps, or was never called with."""
+    wrapped = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": json.loads(event)}
+    body = json.dumps(wrapped) if by_lambda else event
+    letter = Incoming("0000-1", body, "r1", 1, 1_772_346_600_000)
+    failures = take_dead_letters(sqs_event(f"{deployment.name}-undelivered", [letter]), LambdaContext())[
+        "batchItemFailures"
+    ]
+    return [failure["itemIdentifier"] for failure in failures]
+
+
+def archive(deployment: Deployment) -> int:
+    s3, bucket = deployment.backend.clients.s3, deployment.environment["KARMAN_BUCKET"]
+    return int(s3.list_objects_v2(Bucket=bucket, Prefix="dead-letters/")["KeyCount"])
+
+
+def test_an_event_that_the_function_could_not_take_is_delivered_all_the_same(
+    deployment: Deployment, hooks: Webhooks
+) -> None:
+    with receiving() as receiver:
+        webhook = make(deployment, hooks, receiver.url)
+        for by_lambda in (True, False):
+            assert undelivered(deployment, json.dumps(of_the_bus()), by_lambda=by_lambda) == []
+        assert delivery(deployment, hooks, webhook.id).status is DeliveryStatus.PENDING
+        (timer,) = timers(deployment)
+        assert timer["Target"]["Arn"] == TARGET
+        assert handler(json.loads(timer["Target"]["Input"]), LambdaContext()) == {"delivered": 1}
+    assert archive(deployment) == 0
+
+
+def test_an_attempt_that_the_function_could_not_make_is_made_later(
+    deployment: Deployment, hooks: Webhooks
+) -> None:
+    with receiving(503) as receiver:
+        webhook = make(deployment, hooks, receiver.url)
+        handler(of_the_bus(), LambdaContext())
+        (timer,) = timers(deployment)
+        # It fires, and so is gone.
+        scheduler = deployment.backend.clients.scheduler
+        scheduler.delete_schedule(Name=timer["Name"], GroupName=timer["GroupName"])
+        assert undelivered(deployment, timer["Target"]["Input"]) == []
+        (again,) = timers(deployment)
+        assert again["Target"]["Input"] == timer["Target"]["Input"]
+        assert handler(json.loads(again["Target"]["Input"]), LambdaContext()) == {"delivered": 1}
+        assert delivery(deployment, hooks, webhook.id).attempts == 2
+    assert archive(deployment) == 0
+
+
+def test_what_is_undelivered_of_a_delivery_that_has_ended_or_is_none_is_settled(
+    deployment: Deployment, hooks: Webhooks
+) -> None:
+    with receiving() as receiver:
+        webhook = make(deployment, hooks, receiver.url)
+        handler(of_the_bus(), LambdaContext())
+        view = delivery(deployment, hooks, webhook.id)
+        for delivery_id in (view.id, "000000000000000-gone"):
+            assert undelivered(deployment, Due(NAMESPACE, webhook.id, delivery_id).body()) == []
+        assert undelivered(deployment, json.dumps(of_the_bus())) == []
+    assert (timers(deployment), archive(deployment)) == ([], 0)

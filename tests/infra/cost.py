@@ -151,8 +151,8 @@ def _event_source(_properties: Any, _template: Template, _rounds: float) -> Usag
 
 
 def _queue(properties: Any, _template: Template, rounds: float) -> Usage:
-    """One of dead letters is asked for its length each round; a task queue is asked by its workers."""
-    return Counter() if "RedrivePolicy" in properties else Counter({"queue_requests": round(rounds)})
+    """One of dead letters is asked for its length each round, a task queue every hour."""
+    return Counter({"queue_requests": HOURS if "RedrivePolicy" in properties else round(rounds)})
 
 
 def _schedule(properties: Any, template: Template, _rounds: float) -> Usage:
@@ -176,8 +176,11 @@ def _alarm(properties: Any, _template: Template, _rounds: float) -> Usage:
     return Counter({"alarms": len(metrics)})
 
 
-def _service(properties: Any, _template: Template, _rounds: float) -> Usage:
-    assert properties["DesiredCount"] == 0, "workers that always run have a price of their own"
+def _service(_properties: Any, template: Template, _rounds: float) -> Usage:
+    least = [
+        each["MinCapacity"] for each in template.all("AWS::ApplicationAutoScaling::ScalableTarget").values()
+    ]
+    assert least == [0], "workers that always run have a price of their own"
     return Counter()
 
 

@@ -16,7 +16,7 @@ def synthesize(folder: Path) -> None:
         env={**os.environ, "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=250,
         check=False,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]

@@ -30,7 +30,7 @@ def test_cfn_lint_is_content(assembly: Path) -> None:
         [str(Path(sys.executable).with_name("cfn-lint")), "--ignore-checks", IGNORED, "--", *templates],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=250,
         check=False,
     )
 

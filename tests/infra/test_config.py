@@ -1,11 +1,17 @@
 """The configuration: defaults that fit a trial, and a clear line for everything that cannot be deployed."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk.assertions import Template
+from aws_cdk.aws_lambda import CfnFunction
 
 from karman_core.domain.errors import InvalidRequest
+from karman_infra import ContainerRuntime, ControlPlane, ExternalRuntime, NodeFunction
 from karman_infra.config import Config, parse_config
 from karman_infra.container_runtime import MAX_STEPS, scaling_steps
 
@@ -105,6 +111,84 @@ def test_all_problems_are_listed() -> None:
         "context.karman.stage",
         "context.karman.memory_mb",
     }
+
+
+def test_more_variables_than_lambda_takes_are_told_before_anything_is_deployed() -> None:
+    caller = {"arn": "arn:aws:sts::123456789012:assumed-role/r/*", "namespace": "*", "scopes": ["read"]}
+    given = {"authorization": "iam", "iam_callers": [caller] * 60}
+    stack = cdk.Stack(cdk.App(context={"bundle": "false"}))
+
+    with pytest.raises(InvalidRequest, match=r"karman-dev-api have [\d,]+ bytes; Lambda takes 4,096"):
+        ControlPlane(stack, "Karman", config=Config.model_validate({"api": given}))
+
+
+def test_a_runtime_with_the_longest_names_can_be_deployed(tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").touch()
+    stack = cdk.Stack(cdk.App(context={"bundle": "false"}))
+    nodes = NodeFunction(
+        stack, "Nodes", namespace="n" * 128, runtime="r" * 128, source=tmp_path, modules=["nodes"]
+    )
+
+    function = nodes.function.node.default_child
+    assert isinstance(function, CfnFunction)
+    assert len(function.function_name or "") <= 64
+    assert 200 < len(function.description or "") <= 256
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory_mb", "said"),
+    [
+        (300, 512, "cpu is one of 256, 512, 1024"),
+        (256, 4_096, "memory_mb is one of 512, 1,024, 2,048, not 4,096"),
+        (1_024, 1_024, "one of 2,048, 3,072, 4,096 and so on to 8,192, not 1,024"),
+    ],
+)
+def test_a_size_that_fargate_does_not_have(tmp_path: Path, cpu: int, memory_mb: int, said: str) -> None:
+    (tmp_path / "nodes.py").touch()
+    stack = cdk.Stack(cdk.App(context={"bundle": "false"}))
+
+    with pytest.raises(InvalidRequest, match=said):
+        ContainerRuntime(
+            stack,
+            "Nodes",
+            namespace="n",
+            runtime="r",
+            source=tmp_path,
+            modules=["nodes"],
+            cpu=cpu,
+            memory_mb=memory_mb,
+        )
+
+
+def test_neighbours_share_a_statement_of_the_policy() -> None:
+    """IAM takes 6,144 characters of a managed policy, and a statement for each would soon be more."""
+    stack = cdk.Stack(cdk.App(context={"bundle": "false"}))
+    plane = ControlPlane(stack, "Karman", config=Config())
+    runtimes = [
+        ExternalRuntime(stack, name, control_plane=plane, namespace="default", runtime=name)
+        for name in ("one", "two", "three", "four")
+    ]
+    for runtime in runtimes:
+        others = {each.runtime for each in runtimes} - {runtime.runtime}
+        statements = map(json.dumps, stack.resolve(runtime.policy.document)["Statement"])
+        (theirs,) = [
+            each for each in statements if any(f"karman-dev-default-{name}" in each for name in others)
+        ]
+        assert all(f"karman-dev-default-{name}" in theirs for name in others)
+
+
+def test_containers_in_a_vpc_of_ones_own_take_its_private_subnets(tmp_path: Path) -> None:
+    """Its groups are not those of the configured network, which is another one."""
+    (tmp_path / "nodes.py").touch()
+    stack = cdk.Stack(cdk.App(context={"bundle": "false", "karman": {"network": NETWORK}}))
+    vpc = ec2.Vpc(stack, "Vpc", max_azs=1)
+    ContainerRuntime(stack, "Nodes", namespace="n", runtime="r", source=tmp_path, modules=["nodes"], vpc=vpc)
+
+    (service,) = Template.from_stack(stack).find_resources("AWS::ECS::Service").values()
+    network = service["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == "DISABLED"
+    assert network["Subnets"] == [stack.resolve(each.subnet_id) for each in vpc.private_subnets]
+    assert network["SecurityGroups"] != NETWORK["security_group_ids"]
 
 
 def test_no_prefix_begins_another_stages_names() -> None:

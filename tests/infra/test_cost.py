@@ -14,7 +14,7 @@ KINDS = {
     "alarms": ("alarms",),
     "dashboard": ("dashboards",),
     "polling of task queues": ("polls",),
-    "queues of dead letters": ("queue_requests",),
+    "looks at queues": ("queue_requests",),
     "schedules": ("firings",),
     "functions that they call": ("invocations", "gb_seconds"),
     "table": ("read_units",),

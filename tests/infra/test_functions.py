@@ -7,7 +7,7 @@ import pytest
 from karman_functions.settings import load_settings as load_function_settings
 from karman_infra.api import TIMEOUT_SECONDS
 from karman_runtime.settings import load_settings as load_runtime_settings
-from tests.infra.templates import Template
+from tests.infra.templates import Template, rendered
 
 CONTROL = ("api", "cron", "dead_letters", "sweeper", "webhooks")
 
@@ -91,6 +91,23 @@ def test_node_functions_are_told_what_they_read(examples: Template, elsewhere: T
     variables = elsewhere.variables("karman-dev-team--a-functions")
     assert variables["HARVEST_URL"] == "https://example.com"
     assert load_runtime_settings(variables).namespace == "team-a"
+
+
+@pytest.mark.parametrize(("stage", "key"), [("dev", None), ("prod", "alias/karman-prod")])
+def test_commands_are_told_what_they_read(
+    templates: dict[str, Template], stage: str, key: str | None
+) -> None:
+    """Secrets that a command sets are encrypted as those that the API sets."""
+    outputs = templates[f"Karman-{stage}"].raw["Outputs"]
+    (told,) = [rendered(each["Value"]) for name, each in outputs.items() if "Environment" in name]
+    settings = load_runtime_settings(dict(each.split("=", 1) for each in told.split()))
+
+    assert (settings.backend, settings.table, settings.prefix) == (
+        "aws",
+        f"karman-{stage}",
+        f"karman-{stage}",
+    )
+    assert settings.secrets_key_id == key
 
 
 def test_containers_are_told_what_they_read(elsewhere: Template) -> None:

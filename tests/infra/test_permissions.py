@@ -3,7 +3,11 @@
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
+from karman_core.domain.definition import GraphDefinition, RegisteredNode
+from karman_core.ports.timers import Schedule
+from tests.deployments import NAMESPACE, RUNTIME, deployed
 from tests.infra.templates import Template, actions, allowed, listed
 
 ACCOUNT = "<Region>:<AccountId>"
@@ -39,10 +43,7 @@ FOLLOWING = {
 }
 CONTROL_PLANE = {"dynamodb:ConditionCheckItem"}
 RECEIVING = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"}
-STARTING = {each for each in FOLLOWING if each.startswith(("dynamodb:", "logs:"))} | {
-    "sqs:GetQueueUrl",
-    "sqs:SendMessage",
-}
+STARTING = {each for each in FOLLOWING if not each.startswith(("events:", "s3:"))}
 MORE = {
     "api": RECEIVING
     | {
@@ -68,6 +69,35 @@ def all_statements(template: Template) -> list[dict[str, Any]]:
 
 def test_cron_begins_runs_and_does_nothing_else(dev: Template) -> None:
     assert actions(dev.statements(ROLES["cron"])) == STARTING | CONTROL_PLANE
+
+
+@pytest.mark.parametrize(
+    "limits", [{"timeout_seconds": 3_600}, {"rate_limit": {"starts": 1, "per_seconds": 3_600}}], ids=str
+)
+def test_cron_may_do_what_a_run_takes_that_begins_or_ends_much_later(
+    dev: Template, limits: dict[str, Any]
+) -> None:
+    called: set[str] = set()
+
+    def note(model: Any, **_: Any) -> None:
+        called.add(f"{model.service_model.endpoint_prefix}:{model.name.removesuffix('Batch')}")
+
+    trigger = {"type": "CRON", "name": "t", "value": {"expression": "* * * * *"}}
+    given = {"name": "g", "nodes": [{"identifier": "a", "node_name": "a"}], "triggers": [trigger], **limits}
+    with mock_aws(), deployed() as deployment:
+        deployment.run(
+            deployment.engine.register_nodes(NAMESPACE, [RegisteredNode(name="a", runtime=RUNTIME)])
+        )
+        deployment.put(GraphDefinition.model_validate(given))
+        clients = deployment.backend.clients
+        for client in (clients.sqs, clients.scheduler):
+            client.meta.events.register("before-call", note)
+        for minute in (1, 2):
+            schedule = Schedule(NAMESPACE, "g", "t", "* * * * *", "UTC")
+            assert deployment.run(deployment.engine.fire(schedule, minute * 60_000))
+
+    assert "scheduler:CreateSchedule" in called
+    assert called - actions(dev.statements(ROLES["cron"])) == set()
 
 
 @pytest.mark.parametrize("function", MORE)

@@ -9,6 +9,7 @@ from karman_core.backends.aws.metrics import CloudWatchMetrics
 from karman_core.ports.observer import LetterDied
 from karman_functions.settings import load_settings
 from karman_infra.observability import QUERIES
+from tests.infra.searches import Search, searches_in
 from tests.infra.templates import Template, allowed, rendered
 
 
@@ -34,9 +35,13 @@ def test_one_route_takes_all(dev: Template) -> None:
 
 
 def test_iam_is_asked_first_where_that_is_configured(prod: Template) -> None:
-    (route,) = prod.all("AWS::ApiGatewayV2::Route").values()
+    routes = {each["RouteKey"]: each for each in prod.all("AWS::ApiGatewayV2::Route").values()}
 
-    assert route["AuthorizationType"] == "AWS_IAM"
+    assert routes["ANY /{proxy+}"]["AuthorizationType"] == "AWS_IAM"
+    # Browsers ask without a signature; where no origin may call, nobody does.
+    assert routes["OPTIONS /{proxy+}"]["AuthorizationType"] == "NONE"
+    assert len(routes) == 2
+    assert len({str(each["Target"]) for each in routes.values()}) == 1
     (caller,) = load_settings(prod.variables("karman-prod-api")).iam_callers
     assert (caller.namespace, caller.scopes) == ("team-a", ("trigger",))
 
@@ -104,6 +109,9 @@ def test_alarms_go_to_the_addressees(prod: Template, dev: Template) -> None:
         assert topic.endswith(":karman-prod-alarms")
         assert alarm["TreatMissingData"] == "notBreaching"
     assert dev.only("AWS::SNS::Topic")["TopicName"] == "karman-dev-alarms"  # for whoever subscribes by hand
+    _, publishing = dev.only("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    assert publishing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert publishing["Condition"] == {"StringEquals": {"aws:SourceAccount": "<AccountId>"}}
 
 
 def test_alarms_that_nobody_hears_of_and_dashboards_are_for_production(
@@ -186,6 +194,92 @@ def test_the_dashboard_shows_the_five(prod: Template) -> None:
         assert widget["properties"]["metrics"]
 
 
+def test_the_dashboards_searches_find_what_is_of_the_stage(
+    prod: Template, dev: Template, elsewhere: Template, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CloudWatch says nothing of a search that finds nothing: the graph is just empty."""
+    of_functions, of_queues, own = searches_of(prod)
+
+    def named(kind: str, attribute: str, *templates: Template) -> set[str]:
+        found = [each.get(attribute, "") for template in templates for each in template.all(kind).values()]
+        return {name for name in found if name.startswith("karman-")}
+
+    for searches, kind, dimension in (
+        (of_functions, "AWS::Lambda::Function", "FunctionName"),
+        (of_queues, "AWS::SQS::Queue", "QueueName"),
+    ):
+        names = named(kind, dimension, prod)
+        assert len(names) >= 6
+        for search in searches:
+            metric = dict(search.terms)["MetricName"].strip('"')
+            assert all(search.finds(metric, {dimension: name}) for name in names)
+            assert not search.finds("Other", {dimension: min(names)})
+            others = named(kind, dimension, dev, elsewhere)
+            assert others
+            assert not [name for name in others if search.finds(metric, {dimension: name})]
+    for stage in ("prod", "dev"):
+        metrics = CloudWatchMetrics(stage)
+        metrics.observe(LetterDied("q", "m", "archived"))
+        metrics.count("RunsEnded", Status="FAILED")
+        metrics.flush()
+    written = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    found = {
+        (name["Name"], line["Stage"])
+        for line in written
+        for definition in line["_aws"]["CloudWatchMetrics"]
+        for name in definition["Metrics"]
+        for search in own
+        if search.finds(name["Name"], {each: line[each] for each in definition["Dimensions"][0]})
+    }
+    assert found == {("DeadLetters", "prod"), ("RunsEnded", "prod")}
+
+
+def searches_of(template: Template) -> tuple[list[Search], list[Search], list[Search]]:
+    """The dashboard's: of functions, of queues, of Karman's own metrics."""
+    body = json.loads(template.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
+    expressions = [
+        part["expression"]
+        for widget in body["widgets"]
+        for metric in widget["properties"]["metrics"]
+        for part in metric
+        if isinstance(part, dict) and "expression" in part
+    ]
+    found = [search for expression in expressions for search in searches_in(expression)]
+    lists = [
+        [each for each in found if each.schema[0] == name] for name in ("AWS/Lambda", "AWS/SQS", "Karman")
+    ]
+    assert [len(each) for each in lists] == [5, 4, 2]
+    assert sum(map(len, lists)) == len(found)
+    return lists[0], lists[1], lists[2]
+
+
+def test_dollars_an_hour_are_made_of_the_periods_that_they_are_counted_in(prod: Template) -> None:
+    body = json.loads(prod.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
+
+    assert body["periodOverride"] == "inherit"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_fault"),
+    [
+        ('{"time":"2026-08-10T02:34:42.700Z","type":"platform.report","record":{"status":"timeout"}}', True),
+        (
+            '{"type":"platform.runtimeDone","record":{"status":"error","errorType":"Runtime.ExitError"}}',
+            True,
+        ),
+        ('{"type":"platform.report","record":{"status":"error","errorType":"Runtime.OutOfMemory"}}', True),
+        ('{"level": "ERROR", "errorMessage": "No module", "errorType": "Runtime.ImportModuleError"}', True),
+        ('{"type":"platform.initReport","record":{"phase":"init","status":"timeout"}}', True),
+        ('{"type":"platform.runtimeDone","record":{"status":"success"}}', False),
+        ('{"level":"ERROR","message":"attempt failed","error":"ValueError: Runtime. timeout"}', False),
+    ],
+)
+def test_faults_of_functions_are_found_as_lambda_reports_them(line: str, *, is_fault: bool) -> None:
+    (pattern,) = re.findall(r"like /(.*)/$", QUERIES["faults-of-functions"][0])
+
+    assert bool(re.search(pattern, line)) is is_fault
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_queries_are_saved(dev: Template, name: str) -> None:
     query = dev.named("AWS::Logs::QueryDefinition", "Name", f"karman-dev/{name}")
@@ -213,7 +307,8 @@ def test_containers_scale_from_none_and_to_none(elsewhere: Template) -> None:
     (threshold,) = thresholds
 
     assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 3)
-    assert elsewhere.only("AWS::ECS::Service")["DesiredCount"] == 0
+    # A deployment would set it, whatever there is to do; a new service begins with one, who registers the nodes.
+    assert "DesiredCount" not in elsewhere.only("AWS::ECS::Service")
     workers = {}
     for policy in policies:
         configuration = policy["StepScalingPolicyConfiguration"]
@@ -225,6 +320,45 @@ def test_containers_scale_from_none_and_to_none(elsewhere: Template) -> None:
                 if lower < backlog < upper:
                     workers[backlog] = step["ScalingAdjustment"]
     assert workers == {0: 0, 1: 1, 100: 1, 101: 2, 200: 2, 201: 3, 5_000: 3}
+
+
+def test_containers_are_started_by_a_sum_that_is_there_while_nothing_is_in_work(elsewhere: Template) -> None:
+    alarms = [
+        each
+        for each in elsewhere.all("AWS::CloudWatch::Alarm").values()
+        if "scaling" in each["AlarmDescription"]
+    ]
+
+    assert len(alarms) == 2
+    for alarm in alarms:
+        looked_at = {each["Id"]: each for each in alarm["Metrics"]}
+        assert looked_at["expr_1"]["Expression"] == "waiting + FILL(working, 0)"
+        names = {
+            name: each["MetricStat"]["Metric"]["MetricName"]
+            for name, each in looked_at.items()
+            if name != "expr_1"
+        }
+        # As SQS's guide has it: the former is reported while a queue is active, the latter while anything is in flight.
+        assert names == {
+            "waiting": "ApproximateNumberOfMessagesVisible",
+            "working": "ApproximateNumberOfMessagesNotVisible",
+        }
+
+
+def test_a_cluster_has_its_capacity_before_its_service_and_after_it(elsewhere: Template) -> None:
+    """CloudFormation makes what depends on something later, and deletes it earlier."""
+    resources = elsewhere.raw["Resources"]
+    (capacity,) = [
+        name
+        for name, each in resources.items()
+        if each["Type"] == "AWS::ECS::ClusterCapacityProviderAssociations"
+    ]
+    used = elsewhere.only("AWS::ECS::Service")["CapacityProviderStrategy"]
+
+    assert capacity in elsewhere.resource("AWS::ECS::Service")["DependsOn"]
+    assert {each["CapacityProvider"] for each in used} <= set(
+        resources[capacity]["Properties"]["CapacityProviders"]
+    )
 
 
 def test_containers_without_a_network_get_one_that_costs_nothing(elsewhere: Template, prod: Template) -> None:

@@ -24,6 +24,7 @@ from karman_functions.api import errors
 from karman_functions.api.bodies import with_text_body
 from karman_functions.api.callers import IamCaller, IamCallers
 from karman_functions.api.context import Exchange, Services, exchange
+from karman_functions.api.fitting import MOST_BYTES_A_CHARACTER, bytes_in_json
 from karman_functions.api.limits import Limiter, Limits
 from karman_functions.api.resolver import ConcurrentResolver
 from karman_functions.api.routes import RESOURCES
@@ -124,9 +125,12 @@ class Application:
         """The answer with the headers that all have, compressed if that pays, and not too large to be given back."""
         finished = self._packed(event, answer)
         limit = self.services.limits.answer_bytes
-        if limit is None or len(finished["body"]) <= limit:
+        if limit is None or len(finished["body"]) * MOST_BYTES_A_CHARACTER <= limit:
             return finished
-        size = f"The answer has {len(finished['body']):,} bytes, over the limit of {limit:,}"
+        sent = bytes_in_json(finished["body"])
+        if sent <= limit:
+            return finished
+        size = f"The answer has {sent:,} bytes, over the limit of {limit:,}"
         error = PayloadTooLarge(f"{size}; ask for a smaller page, and take gzip.")
         return self._packed(event, _plain(errors.described(error)))
 

@@ -30,7 +30,7 @@ class Limits:
         requests_per_second, burst: of one key; a rate of None means no limit.
         failures_per_second, failure_burst: of one address, of requests whose key is not known; None as above.
         compress_bytes: answers from this size on are compressed for clients that take gzip; smaller ones fit a packet.
-        answer_bytes: of an answer as it is sent; None for no limit. What is larger is refused.
+        answer_bytes: of an answer's body as it is sent, a text in JSON; None for no limit. What is larger is refused.
     """
 
     body_bytes: int = 4_194_304

@@ -18,9 +18,10 @@ from karman_core.domain.quotas import (
     MIN_PAYLOAD_BYTES,
     MIN_STATES_PER_SECOND,
 )
+from karman_core.domain.rotation import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from karman_core.domain.tags import MAX_CHARACTERS, MAX_TAGS
 from karman_core.domain.webhooks import MAX_URL_CHARACTERS, URL_PATTERN
-from karman_core.engine.access import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, KeyView, Scope
+from karman_core.engine.access import KeyView, Scope
 from karman_core.engine.views import Work
 from karman_core.engine.webhook_items import WebhookView
 from karman_functions.api.limits import (

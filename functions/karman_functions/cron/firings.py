@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -71,14 +72,14 @@ async def fire(engine: Engine, firing: Firing) -> Fired:
     """Start the run of a firing, once.
 
     Raises:
-        KarmanError: one that trying again can mend.
+        KarmanError: one that trying again can mend, or whoever runs the deployment: the firing is to be kept.
     """
     fields: dict[str, object] = firing.model_dump(include={"namespace", "graph", "trigger"})
     fields["at_ms"] = firing.at_ms
     try:
         started = await engine.fire(firing.schedule, firing.at_ms)
     except KarmanError as error:
-        if error.retryable:
+        if error.retryable or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise
         logger.exception("schedule not fired", extra={**fields, "code": error.code})
         return Fired.REFUSED

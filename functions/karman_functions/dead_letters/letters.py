@@ -1,7 +1,9 @@
-"""What becomes of a dead letter: recorded in its run, fired, or archived. None is dropped.
+"""What becomes of a dead letter: recorded in its run, fired, resumed, or archived. None is dropped.
 
 - A message of a run makes the run go on without it: the state where it stands fails, and what follows is followed.
 - A cron firing that never reached its function is made up for; it is the same run however often it is told.
+- An event that the function of webhooks could not take, or an attempt of a delivery that it could not make, is made up
+  for in the same way.
 - A foreign message goes to the archive: an object in the bucket of blobs, with all that is known of it.
 
 What cannot be handled because a service is busy or absent stays in its queue. What cannot be handled at all, tried
@@ -20,19 +22,28 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from karman_core.backends.aws.settings import AwsSettings
 from karman_core.domain.errors import KarmanError
 from karman_core.engine import Engine
+from karman_core.engine.deliveries import Deliveries
+from karman_core.engine.webhook_items import read_due
 from karman_core.ports.blobs import Blobs
+from karman_core.ports.events import Event
 from karman_core.ports.queue import Incoming
 from karman_functions.cron.firings import Fired, fire, read_firing
+from karman_functions.webhooks.events import read_event
 
 logger = logging.getLogger(__name__)
 
 ARCHIVE = "dead-letters"
 """What the names of archived letters begin with; objects there are not to expire with the blobs of runs."""
 
-TRIES = 10
-"""A letter that failed so often, and not because a service was busy, is archived."""
+TRIES = AwsSettings("").max_receives + 10
+"""A letter that failed here so often, and not because a service was busy, is archived.
+
+SQS counts receives over all queues, so a letter comes with those of the task queue that it died on. One that a worker
+buried, or Scheduler sent, comes with none, and has as many tries more.
+"""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_=-]{1,128}")
 
@@ -42,6 +53,7 @@ class Outcome(StrEnum):
 
     RECORDED = "recorded"
     FIRED = "fired"
+    RESUMED = "resumed"
     ARCHIVED = "archived"
 
 
@@ -74,7 +86,7 @@ class Letter:
         return cls(record["eventSourceARN"].rpartition(":")[2], message, attributes)
 
 
-async def settle(engine: Engine, blobs: Blobs, letter: Letter) -> Outcome:
+async def settle(engine: Engine, deliveries: Deliveries, blobs: Blobs, letter: Letter) -> Outcome:
     """See that nothing of the letter is lost. Again is no harm.
 
     Raises:
@@ -85,6 +97,8 @@ async def settle(engine: Engine, blobs: Blobs, letter: Letter) -> Outcome:
             return Outcome.RECORDED
         if await _fired(engine, letter.message.body):
             return Outcome.FIRED
+        if await _resumed(deliveries, letter.message.body):
+            return Outcome.RESUMED
     except Exception as error:
         busy = isinstance(error, KarmanError) and error.retryable
         if busy or letter.message.receive_count < TRIES:
@@ -108,6 +122,29 @@ async def _fired(engine: Engine, body: str) -> bool:
     """Whether the letter was a cron firing, and its run has been started or need not be."""
     firing = read_firing(_payload(body))
     return firing is not None and await fire(engine, firing) is not Fired.REFUSED
+
+
+async def _resumed(deliveries: Deliveries, body: str) -> bool:
+    """Whether the letter was an event, or an attempt of a delivery, that a webhook is to have; its timer is set."""
+    payload = _payload(body)
+    due = read_due(payload)
+    if due is not None:
+        await deliveries.resume(due)
+        return True
+    event = _event(payload)
+    if event is None:
+        return False
+    for begun in await deliveries.take(event):
+        await deliveries.resume(begun)
+    return True
+
+
+def _event(payload: str) -> Event | None:
+    try:
+        data = json.loads(payload)
+    except ValueError:
+        return None
+    return read_event(data) if isinstance(data, dict) else None
 
 
 def _payload(body: str) -> str:

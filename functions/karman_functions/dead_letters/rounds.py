@@ -17,6 +17,7 @@ from karman_core.backends.aws.dead_letters import DeadLetterQueues, DeadMessage
 from karman_core.ports.observer import LetterDied
 from karman_functions.composition import Process
 from karman_functions.dead_letters.letters import Letter, fields, settle
+from karman_functions.webhooks.handler import deliveries_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,9 @@ MARGIN_MS = 5_000
 TAKERS = 4
 """Batches of one queue at a time, so that a queue with many letters does not take the round for itself."""
 
+AWAKE_EVERY_MS = 3_600_000
+"""How often task queues are looked at, so that they are not asleep when work comes: SQS's sleep after six hours."""
+
 _BATCH = 10
 
 
@@ -33,7 +37,7 @@ async def settled(current: Process, letter: Letter, seconds: float) -> bool:
     """Whether the letter was settled. One that fails or takes too long does not harm the others."""
     try:
         async with asyncio.timeout(seconds):
-            outcome = await settle(current.engine, current.backend.archive, letter)
+            outcome = await settle(current.engine, deliveries_of(current), current.backend.archive, letter)
     except Exception:
         logger.exception("dead letter not settled", extra=fields(letter))
         current.metrics.count("DeadLettersFailed")
@@ -76,13 +80,20 @@ class Round:
             for name, count in waiting.items()
             for _ in range(min(TAKERS, math.ceil(count / _BATCH)))
         ]
-        results = await asyncio.gather(*takers, return_exceptions=True)
+        results = await asyncio.gather(*takers, self._keep_awake(queues), return_exceptions=True)
         if self.counts:
             logger.info("dead letters taken", extra={"queues": len(waiting), **self.counts})
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return self.counts
+
+    async def _keep_awake(self, queues: DeadLetterQueues) -> None:
+        """Once an hour, as long as this process lives; a new one begins anew."""
+        now = self._now()
+        if now - self.current.awake_ms >= AWAKE_EVERY_MS:
+            await queues.keep_task_queues_awake()
+            self.current.awake_ms = now
 
     async def _take(self, queues: DeadLetterQueues, name: str) -> None:
         """Take letters of one queue until it is empty, or time is up."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from karman_core.domain.errors import Forbidden, InvalidRequest, Unauthorized
+from karman_core.domain.errors import Forbidden, InvalidRequest, PayloadTooLarge, Unauthorized
 from karman_core.engine import Engine
 from karman_core.engine.access import Principal, Scope
 from karman_core.engine.inspecting import Inspector
@@ -22,6 +22,7 @@ from karman_functions.api.bodies import parse_json, with_text_body
 from karman_functions.api.callers import IamCaller
 from karman_functions.api.context import Services
 from karman_functions.api.errors import MalformedRequest
+from karman_functions.api.fitting import bytes_in_json
 from karman_functions.api.limits import Limits
 from karman_functions.exosphere.calls import PREFIX, Call, Route, Tools
 from karman_functions.exosphere.directory import Directory
@@ -64,6 +65,7 @@ def exosphere_application(  # noqa: PLR0913  each is a thing of its own that a d
         clock,
         entropy,
         settings or ExosphereSettings(),
+        base.services.limits.answer_bytes,
     )
     return ExosphereApplication(base.services, tools, cors_origins=cors_origins)
 
@@ -89,8 +91,13 @@ class ExosphereApplication(Application):
             status, body = await self._serve(event)
         except Exception as error:  # noqa: BLE001  the last resort: every request gets an answer
             status, body = translated(error, request_id)
+        text = _dumped(body)
+        limit = self.services.limits.answer_bytes
+        if limit is not None and bytes_in_json(text) > limit:
+            too_large = PayloadTooLarge(f"The answer is over the limit of {limit:,} bytes.")
+            status, body = translated(too_large, request_id)
+            text = _dumped(body)
         headers = {**SECURITY_HEADERS, "content-type": "application/json", REQUEST_ID: request_id}
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str)
         return {"statusCode": status, "headers": headers, "body": text, "isBase64Encoded": False}
 
     async def _serve(self, event: Mapping[str, Any]) -> tuple[int, Any]:
@@ -127,6 +134,10 @@ class ExosphereApplication(Application):
         except ValueError:
             digest = hashlib.sha256(self.services.entropy.token().encode()).digest()
             return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def _dumped(body: Any) -> str:  # noqa: ANN401  JSON
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _found(method: str, path: str) -> tuple[Route, dict[str, str]]:

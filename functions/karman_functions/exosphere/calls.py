@@ -25,7 +25,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all calls share."""
+    """What all calls share. `answer_bytes` is what an answer may have; see Limits."""
 
     engine: Engine
     inspector: Inspector
@@ -33,6 +33,7 @@ class Tools:
     clock: Clock
     entropy: Entropy
     settings: ExosphereSettings
+    answer_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

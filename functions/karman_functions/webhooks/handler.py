@@ -50,7 +50,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
 
 
 async def _handle(current: Process, event: Mapping[str, Any]) -> dict[str, Any]:
-    deliveries = _deliveries(current)
+    deliveries = deliveries_of(current)
     attempts = await _due(deliveries, event)
     done = await asyncio.gather(*map(deliveries.attempt, attempts), return_exceptions=True)
     counts = Counter(OUTCOMES[each] for each in done if isinstance(each, DeliveryStatus))
@@ -73,7 +73,8 @@ async def _due(deliveries: Deliveries, event: Mapping[str, Any]) -> list[Due]:
     return await deliveries.take(told)
 
 
-def _deliveries(current: Process) -> Deliveries:
+def deliveries_of(current: Process) -> Deliveries:
+    """The deliveries of a process, with what they remember."""
     if not _instances or _instances[0].process is not current:
         poster = HttpxPoster(loopback=current.settings.webhook_loopback)
         webhooks = Webhooks.over(

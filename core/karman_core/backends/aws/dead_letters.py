@@ -43,6 +43,7 @@ class DeadLetterQueues:
     def __init__(self, clients: AwsClients) -> None:
         self._clients = clients
         self._urls: dict[str, str] = {}
+        self._tasks: list[str] = []
 
     async def waiting(self) -> dict[str, int]:
         """About how many messages wait in each queue that has any, by name.
@@ -50,13 +51,23 @@ class DeadLetterQueues:
         SQS says it for certain a minute after the last was sent.
         """
         undelivered = (self._clients.settings.scheduler_dead_letter_arn or "").rpartition(":")[2]
+        found = await queue_urls(self._clients)
         self._urls = {
             name: url
-            for name, url in (await queue_urls(self._clients)).items()
+            for name, url in found.items()
             if name.endswith(DEAD_LETTER_SUFFIX) or name == undelivered
         }
-        counts = await each(self._count, self._urls)
+        self._tasks = [url for name, url in found.items() if name not in self._urls]
+        counts = await each(self._count, self._urls.values())
         return {name: count for name, count in zip(self._urls, counts, strict=True) if count}
+
+    async def keep_task_queues_awake(self) -> None:
+        """Look at each of those that the last list had.
+
+        SQS has no metrics of a queue that nobody has touched for six hours, and takes up to fifteen minutes to have
+        them again: so long a container service without workers, which starts them by these metrics, would sleep on.
+        """
+        await each(self._count, self._tasks)
 
     async def receive(self, name: str, lease_seconds: int) -> list[DeadMessage]:
         """Up to ten, hidden for so long; none when the queue is empty."""
@@ -90,11 +101,11 @@ class DeadLetterQueues:
             ],
         )
 
-    async def _count(self, name: str) -> int:
+    async def _count(self, url: str) -> int:
         try:
             answer: Any = await self._clients.call(
                 self._clients.sqs.get_queue_attributes,
-                QueueUrl=self._urls[name],
+                QueueUrl=url,
                 AttributeNames=["ApproximateNumberOfMessages"],
             )
         except NotFound:

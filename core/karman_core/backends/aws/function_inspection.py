@@ -127,11 +127,17 @@ class FunctionInspection:
         arn = (await self._identity())["Arn"]
         partition, account = arn.split(":")[1], arn.split(":")[4]
         topic = f"arn:{partition}:sns:{self._clients.sqs.meta.region_name}:{account}:{self._prefix}-alarms"
-        answer = await self._clients.call(
-            self._clients.untyped("cloudwatch").describe_alarms, ActionPrefix=topic, MaxRecords=100
-        )
-        alarms = answer["MetricAlarms"]
-        alert = [each["AlarmDescription"] for each in alarms if each["StateValue"] == "ALARM"]
+        pages = self._clients.untyped("cloudwatch").get_paginator("describe_alarms")
+
+        def read() -> list[Mapping[str, Any]]:
+            return [alarm for page in pages.paginate(ActionPrefix=topic) for alarm in page["MetricAlarms"]]
+
+        alarms = await self._clients.call(read)
+        alert = [
+            each.get("AlarmDescription") or each["AlarmName"]
+            for each in alarms
+            if each["StateValue"] == "ALARM"
+        ]
         if alert:
             return [warning("alarms", text, "see docs/operate.md for each alarm") for text in alert]
         return [ok("alarms", f"{len(alarms)}, none of them in alarm" if alarms else "there are none")]

@@ -73,6 +73,8 @@ class SQSQueue:
     async def create(self, queue: str) -> None:
         """Make the queue and its dead-letter queue unless they exist; those that do are left as they are.
 
+        They are encrypted as the deployment's other queues are: with its own key if it has one, else with SQS's.
+
         Raises InvalidRequest where this process may make none, and a stack has to.
         """
         with _allowed_to_make(queue):
@@ -219,11 +221,12 @@ class SQSQueue:
             return await self._look_up(name)
         except NotFound:
             pass
+        usual: dict[QueueAttributeNameType, str] = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+        if self._settings.secrets_key_id is not None:
+            usual["KmsMasterKeyId"] = self._settings.secrets_key_id
         try:
             answer = await self._clients.call(
-                self._clients.sqs.create_queue,
-                QueueName=name,
-                Attributes={"MessageRetentionPeriod": str(RETENTION_SECONDS), **attributes},
+                self._clients.sqs.create_queue, QueueName=name, Attributes=usual | attributes
             )
         except Conflict:  # somebody else made it just now, with other attributes
             return await self._look_up(name)

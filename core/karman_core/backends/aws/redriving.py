@@ -8,12 +8,13 @@ it cannot be waited for.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from karman_core.backends.aws.clients import AwsClients
 from karman_core.backends.aws.names import DEAD_LETTER_SUFFIX, dead_letter_name
 from karman_core.domain.errors import Unavailable
+from karman_core.ports.queue import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -79,8 +80,23 @@ async def _move(clients: AwsClients, source: str, target: str) -> int:
         messages = answer.get("Messages", [])
         if not messages:
             break
-        moved += await _move_batch(clients, source, target, messages)
+        for batch in _within_limits(messages):
+            moved += await _move_batch(clients, source, target, batch)
     return moved
+
+
+def _within_limits(messages: Sequence[MessageTypeDef]) -> Iterator[list[MessageTypeDef]]:
+    """Pieces that one send takes: SQS gives out ten messages whatever their sizes, and takes 1 MiB together."""
+    batch: list[MessageTypeDef] = []
+    room = MAX_MESSAGE_BYTES
+    for message in messages:
+        size = len(message["Body"].encode())
+        if batch and size > room:
+            yield batch
+            batch, room = [], MAX_MESSAGE_BYTES
+        batch.append(message)
+        room -= size
+    yield batch
 
 
 async def _move_batch(

@@ -29,7 +29,8 @@ class AwsSettings:
         cron_target_arn: the Lambda function or queue that a cron trigger calls.
         webhooks_target_arn: the function that delivers webhooks, which timers of deliveries call.
         scheduler_dead_letter_arn: the queue for firings that could not be delivered in a day.
-        secrets_key_id: the KMS key of secrets; None for the account's own `aws/ssm`.
+        secrets_key_id: the KMS key of secrets, and of queues made by `create`; None for the account's own `aws/ssm` and
+            for SQS's.
         fair_queues: send `fair_group` as message group. Costs 25 % more a request; keeps one run with many branches
             from delaying the others.
         visibility_seconds: of queues made by `create`; at least the time-out of the function that reads them.

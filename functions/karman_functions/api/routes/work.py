@@ -9,7 +9,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from karman_core.domain.outcome import Awaiting, Errored, Pruned, Requeued, Succeeded
 from karman_core.engine.access import Scope
 from karman_core.engine.views import LeaseView, Released, Report
-from karman_functions.api.context import engine
+from karman_functions.api.context import engine, services
+from karman_functions.api.fitting import fitting
 from karman_functions.api.models import LeaseToExtend, LeaseToRelease, WorkPage, WorkWanted
 from karman_functions.api.parameters import Namespace, StateId
 from karman_functions.api.reports import ErrorReport, OutputsReport, PruneReport, RequeueReport, WaitReport
@@ -28,7 +29,7 @@ async def poll_work(namespace: Namespace, body: Annotated[WorkWanted, Body()]) -
         wait_seconds=body.wait_seconds,
         lease_seconds=body.lease_seconds,
     )
-    return WorkPage(tuple(work))
+    return WorkPage(tuple(await fitting(engine(), namespace, work, services().limits.answer_bytes)))
 
 
 @resource.route("POST", "/work/<state_id>/heartbeat", Scope.WORKER)

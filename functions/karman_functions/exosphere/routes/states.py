@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from karman_core.domain.errors import NotFound
@@ -10,6 +11,7 @@ from karman_core.domain.transitions import RunStatus, StateStatus
 from karman_core.engine.access import Scope
 from karman_core.engine.inspecting import Found
 from karman_core.engine.views import Report, Work
+from karman_functions.api.fitting import fitting
 from karman_functions.exosphere.calls import IN_NAMESPACE, Call, Routes
 from karman_functions.exosphere.errors import Failed, unprocessable
 from karman_functions.exosphere.models import (
@@ -90,18 +92,19 @@ async def read_secrets(call: Call) -> dict[str, Any]:
         raise Failed(404, "State not found") from error
 
 
-async def _lease(call: Call, body: StatesToEnqueue) -> list[Work]:
+async def _lease(call: Call, body: StatesToEnqueue) -> Sequence[Work]:
     """Up to as many as are asked for; waits a little for the first one."""
     settings = call.tools.settings
     if body.batch_size < 1:
         return []
-    return await call.engine.poll(
+    work = await call.engine.poll(
         call.namespace,
         sorted(set(body.nodes)),
         limit=min(body.batch_size, settings.max_batch),
         wait_seconds=settings.linger_seconds,
         lease_seconds=settings.lease_seconds,
     )
+    return await fitting(call.engine, call.namespace, work, call.tools.answer_bytes)
 
 
 def _leased(work: Work, now_ms: int) -> dict[str, Any]:
