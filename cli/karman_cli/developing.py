@@ -31,7 +31,7 @@ from karman_core.backends.observers import RunLog
 from karman_runtime.composition import Assembly, assembled
 from karman_runtime.settings import Settings
 from karman_runtime.shutdown import on_signals
-from karman_runtime.sources import Sources
+from karman_runtime.sources import Sources, Stamps
 from karman_runtime.sweeper import sweep_forever
 
 
@@ -64,9 +64,12 @@ def serve(request: Request) -> None:
     # What a server does is of interest; a level that was set explicitly stands.
     log_to_stderr(settings.log_level if "log_level" in settings.model_fields_set else "info")
     code = load_code(request.modules, request.nodes_from, request.secrets)
+    # At once: what is edited while the server starts is a change as well.
+    sources = Sources([*request.modules, *request.nodes_from])
+    files = Files(sources, sources.stamps())
     database = new_database(request.db, settings)
     with assembled(settings, database, observer=RunLog()) as assembly:
-        asyncio.run(_Development(request, settings, assembly, database).run(code))
+        asyncio.run(_Development(request, settings, assembly, database, files).run(code))
 
 
 def _settings(request: Request) -> Settings:
@@ -81,6 +84,14 @@ def _settings(request: Request) -> Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """What the code is made of, and what that was like when it was loaded."""
+
+    sources: Sources
+    loaded: Stamps
+
+
+@dataclass(frozen=True, slots=True)
 class _Development:
     """What `karman dev` is made of."""
 
@@ -88,6 +99,7 @@ class _Development:
     settings: Settings
     assembly: Assembly
     database: Path
+    files: Files
 
     async def run(self, code: Code) -> None:
         """Make nodes and graphs known, then work until stopped."""
@@ -134,9 +146,9 @@ class _Development:
             assembly.webhook_loop().run(),
         ]
         if request.reload and request.modules:
-            sources = Sources([*request.modules, *request.nodes_from])
             load = partial(load_code, request.modules, request.nodes_from, request.secrets)
-            loops.append(reload_forever(sources, load, workers, assembly.clock))
+            files = self.files
+            loops.append(reload_forever(files.sources, files.loaded, load, workers, assembly.clock))
         return loops
 
     def _say_ready(self, address: Address | None, code: Code) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typer import Abort, TyperException
 from typer.core import TyperGroup
 
 from karman_cli.exit_codes import ExitCode, error_exit_code
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Commands(TyperGroup):
@@ -86,7 +89,8 @@ def _report_internal(error: Exception, *, as_json: bool, traced: bool) -> ExitCo
     if as_json:
         print_document(error_document("internal_error", message))
     else:
-        hint = "" if traced else "\nThis is a fault of Karman's. Run it again with --traceback to see where."
+        known = traced or (isinstance(error, OSError) and error.errno in _NO_SPACE)
+        hint = "" if known else "\nThis is a fault of Karman's. Run it again with --traceback to see where."
         note(f"error: {message}{hint}")
     return ExitCode.INTERNAL
 

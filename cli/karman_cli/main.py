@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
@@ -45,6 +45,23 @@ app = typer.Typer(
 )
 
 Command: TypeAlias = Callable[..., int | None]
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001  typer's
+    if asked:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def karman(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="The same as `version`.")
+    ] = False,
+) -> None:
+    """Options of all commands; each command has its own."""
+
 
 HERE: tuple[Command, ...] = (run, dev, worker, deploy, destroy, login, logout, version)
 RUNS = (trigger, runs, show, logs, stats, signal, cancel, pause, resume, retry, rerun, skip, redrive, purge)

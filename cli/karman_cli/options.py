@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 _WHERE = "Where and how"
+_LONGEST_SECONDS = 366 * 86_400.0
+"""Runs end within a year; nothing waits for longer."""
+
+
+def _namespace(name: str | None) -> str | None:
+    from karman_core.domain.definition import NAME_PATTERN
+
+    if name is not None and re.fullmatch(NAME_PATTERN, name) is None:
+        raise typer.BadParameter(
+            f"{name!r} is no name of a namespace: it starts with a letter or '_', with letters, digits, '_' and '-' "
+            "after it, at most 128"
+        )
+    return name
+
+
+def _not_empty(key: str | None) -> str | None:
+    if key is not None and not key.strip():
+        raise typer.BadParameter("the key is empty; without the option each call begins a run of its own")
+    return key
+
 
 Db = Annotated[
     Path | None,
@@ -43,6 +64,7 @@ Namespace = Annotated[
         "-n",
         metavar="NAME",
         rich_help_panel=_WHERE,
+        callback=_namespace,
         help="Default: $KARMAN_NAMESPACE, else the profile's, else 'default'.",
     ),
 ]
@@ -97,7 +119,7 @@ Nodes = Annotated[
 ]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 OptionalRunId = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="The run's id; or --all with filters.")
+    str | None, typer.Argument(metavar="RUN", help="The run's id; or --all with filters.")
 ]
 All = Annotated[bool, typer.Option("--all", help="All runs that pass the filters, after asking.")]
 GraphTarget = Annotated[
@@ -140,9 +162,13 @@ Resume = Annotated[
     str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that was interrupted.")
 ]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="The run's deadline.")
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0.001, max=_LONGEST_SECONDS, help="The run's deadline."),
 ]
-Delay = Annotated[float, typer.Option("--delay", metavar="SECONDS", min=0, help="Start so much later.")]
+Delay = Annotated[
+    float,
+    typer.Option("--delay", metavar="SECONDS", min=0, max=_LONGEST_SECONDS, help="Start so much later."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors only.")]
 Runtime = Annotated[
     str | None,
@@ -152,7 +178,12 @@ Runtime = Annotated[
 ]
 IdempotencyKey = Annotated[
     str | None,
-    typer.Option("--idempotency-key", metavar="KEY", help="The same key again finds the same run."),
+    typer.Option(
+        "--idempotency-key",
+        metavar="KEY",
+        callback=_not_empty,
+        help="The same key again finds the same run.",
+    ),
 ]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait for the end, with live progress, and print the result.")

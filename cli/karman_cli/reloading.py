@@ -8,14 +8,19 @@ from karman_cli.live_code import Code, Workers
 from karman_cli.output import note
 from karman_core.domain.errors import KarmanError
 from karman_core.ports.system import Clock
-from karman_runtime.sources import Sources
+from karman_runtime.sources import Sources, Stamps
 
 LOOK_SECONDS = 0.25
 
 
-async def reload_forever(sources: Sources, load: Callable[[], Code], workers: Workers, clock: Clock) -> None:
-    """Look at the files four times a second, and load them once they have changed and rest."""
-    known = sources.stamps()
+async def reload_forever(
+    sources: Sources, known: Stamps, load: Callable[[], Code], workers: Workers, clock: Clock
+) -> None:
+    """Look at the files four times a second, and load them once they have changed and rest.
+
+    Args:
+        known: what they were like when they were loaded last.
+    """
     while True:
         await clock.sleep(LOOK_SECONDS)
         seen = sources.stamps()

@@ -88,7 +88,7 @@ def _raise_conflict(serving: asyncio.Task[None]) -> None:
     try:
         serving.result()
     except Conflict as error:
-        raise Conflict(f"{error.message} Choose another one with --port.") from error
+        raise Conflict(f"{error.message} Choose another port with --port, or address with --host.") from error
 
 
 async def _pass_on(event: asyncio.Event, other: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from karman_cli.run_texts import STYLES, failure_place, lasted, when
 from karman_cli.tables import stdout_console
+from karman_cli.timeline import ENDED
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -104,7 +105,7 @@ def _notes(state: StateView) -> Text:
         notes.append(f"skipped by {state.skipped_by}")
     if state.awaiting:
         notes.append(f"waits for '{state.awaiting}'")
-    if state.due_ms is not None:
+    if state.due_ms is not None and state.status not in ENDED:
         notes.append(f"again at {when(state.due_ms)}")
     return Text(", ".join(notes))
 

@@ -17,8 +17,8 @@ class Event:
 
     Attributes:
         at_ms: epoch milliseconds.
-        kind: run_began, state_began, attempt_failed, attempt_began, state_waits, state_requeued, state_ended,
-            run_ended.
+        kind: run_queued, run_began, state_began, attempt_failed, attempt_began, state_waits, state_requeued,
+            state_ended, run_ended.
         text: what happened, for people.
         identifier, branch, state_id: of the state; None for what is the run's.
     """
@@ -43,7 +43,11 @@ class Event:
 def run_events(run: RunView) -> Iterator[Event]:
     """Its begin and its end."""
     late = f", to start at {when(run.starts_ms)}" if run.starts_ms > run.created_ms else ""
-    yield Event(run.created_ms, "run_began", f"began: {run.graph} v{run.graph_version}{late}")
+    graph = f"{run.graph} v{run.graph_version}"
+    if run.queued_for is not None:
+        yield Event(run.created_ms, "run_queued", f"queued: {graph}{late}; waits for {run.queued_for}")
+    else:
+        yield Event(run.created_ms, "run_began", f"began: {graph}{late}")
     if run.ended_ms is not None:
         took = lasted(run.starts_ms, run.ended_ms)
         error = f": {run.error}" if run.error else ""
@@ -67,7 +71,7 @@ def state_events(state: StateView) -> Iterator[Event]:
 
 def in_order(events: list[Event]) -> list[Event]:
     """By time; what happened in the same millisecond stays in order, but that the run begins first and ends last."""
-    places = {"run_began": 0, "run_ended": 2}
+    places = {"run_queued": 0, "run_began": 0, "run_ended": 2}
     return sorted(events, key=lambda event: (event.at_ms, places.get(event.kind, 1)))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typer import BadParameter
 
 from karman_core.domain.definition import JSON
+from karman_core.domain.rotation import MAX_OVERLAP_SECONDS
 
 AGE = re.compile(r"(\d{1,9})([smhdw])")
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
@@ -111,6 +112,14 @@ def duration_seconds(text: str, option: str) -> int:
     if match is None:
         raise BadParameter(f"{option} takes a number and a unit (90s, 15m, 2h, 1d, 1w), not {text!r}")
     return int(match[1]) * SECONDS[match[2]]
+
+
+def overlap_seconds(text: str) -> int:
+    """The `--overlap` of a rotation, as `duration_seconds`. Raises BadParameter."""
+    seconds = duration_seconds(text, "--overlap")
+    if seconds > MAX_OVERLAP_SECONDS:
+        raise BadParameter("--overlap is at most 30d")
+    return seconds
 
 
 def moment_ms(text: str, option: str, now_ms: int) -> int:

@@ -4,13 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from typer.testing import CliRunner
 
 from karman_cli.main import app
+
+PATIENCE_SECONDS = 100.0
 
 GREETING = """
 from karman import Graph, node
@@ -114,10 +120,14 @@ def karman(*arguments: str, stdin: str | None = None, env: dict[str, str] | None
     return Output(result.exit_code, result.stdout, result.stderr)
 
 
-def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
-    """Begin a command as a process of its own."""
+PATIENT = "import karman_cli.live_code; karman_cli.live_code.GRACE_SECONDS = 200.0"
+"""A program that `start` can have run before a command: the grace is as long as a slow machine needs."""
+
+
+def start(*arguments: str, before: str = "", **env: str) -> subprocess.Popen[str]:
+    """Begin a command as a process of its own; another program may come `before` it."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from karman_cli.main import main; main()", *arguments],
+        [sys.executable, "-c", f"{before}\nfrom karman_cli.main import main; main()", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -128,8 +138,38 @@ def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> Output:
     """Wait for its end."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     return Output(process.returncode, out, err)
+
+
+@contextmanager
+def unheard(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Within the block, what the process writes is dropped, so that it waits for no reader; then it ends."""
+
+    def drop(stream: IO[str]) -> None:
+        with stream:
+            for _ in stream:
+                pass
+
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    readers = [threading.Thread(target=drop, args=(stream,), daemon=True) for stream in streams]
+    for reader in readers:
+        reader.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        for reader in readers:
+            reader.join()
+
+
+def wait_until(condition: Callable[[], bool], what: str = "it did not come about") -> None:
+    """Look until it is so."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
 
 
 def wait_for_line(process: subprocess.Popen[str], part: str) -> str:
@@ -144,8 +184,10 @@ def wait_for_line(process: subprocess.Popen[str], part: str) -> str:
 
 
 def write(name: str, text: str) -> Path:
-    """Write a file into the working folder, which is empty in each test."""
+    """Write a file into the working folder, which is empty in each test. Nobody ever sees a part of it."""
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    whole = path.with_name(f".{path.name}.whole")
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(path)
     return path

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.cli.command_line import start, wait_for_line
+from tests.cli.command_line import PATIENCE_SECONDS, start, wait_for_line, wait_until
 
 KEY = "the-admin-key"
 
@@ -25,9 +25,11 @@ def dev(*arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def served(*arguments: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+def served(
+    *arguments: str, before: str = "", **env: str
+) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """A development server that is ready, and a client with its admin key."""
-    process = start("dev", *arguments, **{"KARMAN_API_KEY": KEY, **env})
+    process = start("dev", *arguments, before=before, **{"KARMAN_API_KEY": KEY, **env})
     try:
         with client(url_of(wait_for_line(process, "ready: "))) as api:
             yield process, api
@@ -39,7 +41,7 @@ def served(*arguments: str, **env: str) -> Iterator[tuple[subprocess.Popen[str],
 def client(url: str, key: str | None = KEY) -> httpx.Client:
     """A client of the default namespace."""
     headers = {} if key is None else {"x-api-key": key}
-    return httpx.Client(base_url=f"{url}/v1/namespaces/default", headers=headers, timeout=30)
+    return httpx.Client(base_url=f"{url}/v1/namespaces/default", headers=headers, timeout=PATIENCE_SECONDS)
 
 
 def url_of(ready_line: str) -> str:
@@ -51,5 +53,16 @@ def ran(api: httpx.Client, graph: str, **inputs: Any) -> dict[str, Any]:
     """Trigger a run over HTTP, and wait for its end."""
     started = api.post(f"/graphs/{graph}/runs", json={"inputs": inputs})
     assert started.status_code == 201, started.text
-    run: dict[str, Any] = api.get(f"/runs/{started.json()['run_id']}", params={"wait_seconds": 20}).json()
-    return run
+    return ended(api, started.json()["run_id"])
+
+
+def ended(api: httpx.Client, run_id: str) -> dict[str, Any]:
+    """A run, once it has ended."""
+    found: list[dict[str, Any]] = []
+
+    def has_ended() -> bool:
+        found.append(api.get(f"/runs/{run_id}", params={"wait_seconds": 20}).json())
+        return found[-1]["ended_ms"] is not None
+
+    wait_until(has_ended, "the run does not end")
+    return found[-1]

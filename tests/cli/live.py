@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cli.command_line import Output, karman, start, wait_for_line
+from tests.cli.command_line import Output, karman, start, unheard, wait_for_line, wait_until
 from tests.cli.development import url_of
 
 KEY = "the-admin-key-of-the-live-server"
@@ -99,8 +99,7 @@ class Place:
     def waiting(self, *arguments: str) -> str:
         """A run that waits for a signal."""
         run = self("trigger", "approval", "-i", "question=really?", *arguments).out.strip()
-        while self.document("show", run)["run"]["awaiting"] != ["approve"]:
-            pass
+        wait_until(lambda: self.document("show", run)["run"]["awaiting"] == ["approve"])
         return run
 
 
@@ -114,7 +113,9 @@ def live() -> Iterator[Live]:
             "dev", str(module), "--db", str(database), "--no-reload", KARMAN_PORT="0", KARMAN_API_KEY=KEY
         )
         try:
-            yield Live(url_of(wait_for_line(process, "ready: ")), database)
+            url = url_of(wait_for_line(process, "ready: "))
+            with unheard(process):
+                yield Live(url, database)
         finally:
             process.kill()
             process.communicate()

@@ -32,4 +32,4 @@ def on_terminal(*arguments: str, question: str, answer: str, env: dict[str, str]
         with suppress(OSError):  # which is how Linux tells that the other side is closed
             while more := terminal.read(1024):
                 shown += more
-    return Output(process.wait(timeout=60), shown.decode(), "")
+    return Output(process.wait(timeout=100), shown.decode(), "")

@@ -3,8 +3,8 @@
 import signal
 from pathlib import Path
 
-from tests.cli.command_line import GREETING, SLOW, finish, karman, wait_for_line, write
-from tests.cli.development import ran, served
+from tests.cli.command_line import GREETING, PATIENT, SLOW, finish, karman, wait_for_line, wait_until, write
+from tests.cli.development import ended, ran, served
 
 USING = """
 from karman import Graph, node
@@ -38,7 +38,31 @@ def test_a_module_that_it_imports_is_looked_at_too() -> None:
     write("greeting.py", USING)
     with served("greeting.py", "--db", "runs.db") as (process, api):
         write("words.py", 'GREETING = "Howdy"')
-        wait_for_line(process, "reloaded: ")
+        wait_for_line(process, "reloaded: 1 nodes")
+        after = ran(api, "greeting", name="World")["result"]
+
+    assert after == {"result": "Howdy, World!"}
+
+
+SLOW_START = """
+import asyncio
+import karman_cli.developing as developing
+
+look = developing.reload_forever
+
+async def look_late(*arguments):
+    await asyncio.sleep(1)
+    await look(*arguments)
+
+developing.reload_forever = look_late
+"""
+
+
+def test_what_is_changed_while_the_server_starts_is_a_change() -> None:
+    write("greeting.py", GREETING)
+    with served("greeting.py", "--db", "runs.db", before=SLOW_START) as (process, api):
+        write("greeting.py", GREETING.replace("Hello", "Howdy"))
+        wait_for_line(process, "reloaded: 1 nodes")
         after = ran(api, "greeting", name="World")["result"]
 
     assert after == {"result": "Howdy, World!"}
@@ -51,7 +75,7 @@ def test_a_package_is_loaded_again_as_a_whole() -> None:
     write("flows/greeting.py", USING.replace("from words", "from flows.inner.words"))
     with served("flows.greeting", "--db", "runs.db") as (process, api):
         write("flows/inner/words.py", 'GREETING = "Howdy"')
-        wait_for_line(process, "reloaded: ")
+        wait_for_line(process, "reloaded: 1 nodes")
         after = ran(api, "greeting", name="World")["result"]
 
     assert after == {"result": "Howdy, World!"}
@@ -75,7 +99,7 @@ def test_code_that_cannot_be_loaded_leaves_the_old_code_at_work() -> None:
         error = wait_for_line(process, "not reloaded")
         during = ran(api, "greeting", name="World")["result"]
         write("greeting.py", GREETING.replace("Hello", "Howdy"))
-        wait_for_line(process, "reloaded: ")
+        wait_for_line(process, "reloaded: 1 nodes")
         after = ran(api, "greeting", name="World")["result"]
 
     assert "greeting.py cannot be imported: SyntaxError" in error
@@ -99,15 +123,14 @@ def test_a_node_that_runs_is_finished_by_the_code_it_began_with() -> None:
     write("slow.py", SLOW)
     folder = Path("seen").absolute()
     folder.mkdir()
-    with served("slow.py", "--db", "runs.db") as (process, api):
+    with served("slow.py", "--db", "runs.db", before=PATIENT) as (process, api):
         body = {"inputs": {"count": 1}, "store": {"folder": str(folder)}}
         run_id = api.post("/graphs/slow/runs", json=body).json()["run_id"]
-        while not (folder / "0.began").exists():
-            pass
+        wait_until((folder / "0.began").exists)
         write("slow.py", SLOW.replace("return len(numbers)", "return 100 + len(numbers)"))
-        wait_for_line(process, "reloaded: ")
+        wait_for_line(process, "reloaded: 3 nodes")
         (folder / "open").touch()
-        run = api.get(f"/runs/{run_id}", params={"wait_seconds": 20}).json()
+        run = ended(api, run_id)
         states = api.get(f"/runs/{run_id}/states").json()["states"]
 
     assert run["result"] == {"result": 101}

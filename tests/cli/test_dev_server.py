@@ -1,17 +1,26 @@
 """The HTTP API of `karman dev`, over loopback."""
 
+import http.client
 import signal
 import socket
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.cli.command_line import GREETING, SLOW, finish, karman, start, wait_for_line, write
-from tests.cli.development import client, ran, served, url_of
+from tests.cli.command_line import (
+    GREETING,
+    PATIENCE_SECONDS,
+    PATIENT,
+    SLOW,
+    finish,
+    karman,
+    start,
+    wait_for_line,
+    wait_until,
+    write,
+)
+from tests.cli.development import KEY, client, ran, served, url_of
 
 pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
 
@@ -137,25 +146,21 @@ def test_a_signal_stops_the_server_and_lets_nodes_finish(number: signal.Signals)
     write("slow.py", SLOW)
     folder = Path("seen").absolute()
     folder.mkdir()
-    with served("slow.py", "--db", "runs.db") as (process, api):
+    with served("slow.py", "--db", "runs.db", before=PATIENT) as (process, api):
         body = {"inputs": {"count": 1}, "store": {"folder": str(folder)}}
         run_id = api.post("/graphs/slow/runs", json=body).json()["run_id"]
-        _wait_until((folder / "0.began").exists)
-        polls: list[int] = []
-        poll = threading.Thread(
-            target=lambda: polls.append(api.get(f"/runs/{run_id}?wait_seconds=20").status_code)
-        )
-        poll.start()
-        time.sleep(0.2)
+        wait_until((folder / "0.began").exists)
+        poll = _poll(api, run_id)
         process.send_signal(number)
-        poll.join(10)
-        _wait_until(lambda: _refused(api))
+        status = poll.getresponse().status
+        poll.close()
+        wait_until(lambda: _refused(api))
         still_working = process.poll() is None
         (folder / "open").touch()
         output = finish(process)
     states = karman("show", run_id, "--db", "runs.db", "--json").document["states"]
 
-    assert polls == [503]
+    assert status == 503
     assert still_working
     assert output.code == 0
     assert [each["status"] for each in states if each["identifier"] == "each"] == ["SUCCEEDED"]
@@ -163,15 +168,17 @@ def test_a_signal_stops_the_server_and_lets_nodes_finish(number: signal.Signals)
 
 def test_the_server_answers_while_workers_are_busy() -> None:
     write("sums.py", WIDE)
+    answers = 0
     with served("sums.py", "--db", "runs.db") as (_, api):
-        run_id = api.post("/graphs/wide/runs", json={"inputs": {"count": 1_000}}).json()["run_id"]
-        slowest, status = 0.0, ""
-        while status != "SUCCEEDED":
-            began = time.monotonic()
-            status = api.get(f"/runs/{run_id}").json()["status"]
-            slowest = max(slowest, time.monotonic() - began)
+        for _run in range(20):  # one is enough, unless this process stands still and misses it
+            run_id = api.post("/graphs/wide/runs", json={"inputs": {"count": 1_000}}).json()["run_id"]
+            while (status := api.get(f"/runs/{run_id}").json()["status"]) == "RUNNING":
+                answers += 1
+            assert status == "SUCCEEDED"
+            if answers >= 20:
+                break
 
-    assert slowest < 2.0
+    assert answers >= 20
 
 
 WIDE = """
@@ -191,16 +198,18 @@ many >> graph.add(double, "each", number=many.outputs.result)
 """
 
 
+def _poll(api: httpx.Client, run_id: str) -> http.client.HTTPConnection:
+    """A long poll that has reached the server: it has answered what was sent to it later."""
+    poll = http.client.HTTPConnection(api.base_url.host, api.base_url.port, timeout=PATIENCE_SECONDS)
+    poll.request("GET", f"{api.base_url.path}runs/{run_id}?wait_seconds=20", headers={"x-api-key": KEY})
+    for _ in range(3):
+        assert api.get("/graphs").status_code == 200
+    return poll
+
+
 def _refused(api: httpx.Client) -> bool:
     try:
-        httpx.get(f"{api.base_url}graphs", timeout=5)
+        httpx.get(f"{api.base_url}graphs", timeout=PATIENCE_SECONDS)
     except httpx.TransportError:
         return True
     return False
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)

@@ -1,5 +1,6 @@
 """`karman export`: the whole run, from a file and from a server."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -46,6 +47,30 @@ def test_a_file_is_written_whole_and_for_oneself(place: Place, empty_folder: Pat
     assert found[-1] == {"kind": "signal", "name": "approve", "awaited": True}
     assert stat.S_IMODE(Path("run.jsonl").stat().st_mode) == 0o600
     assert [path.name for path in empty_folder.glob("run.jsonl*")] == ["run.jsonl"]
+
+
+def test_a_device_or_a_pipe_is_written_to_and_not_replaced(place: Place) -> None:
+    run = place.waiting()
+    reader, writer = os.pipe()
+    with os.fdopen(reader, encoding="utf-8") as read_end:
+        output = place("export", run, "--out", f"/dev/fd/{writer}")
+        os.close(writer)
+        found = lines(read_end.read())
+    place("cancel", run)
+
+    assert (output.code, output.err) == (0, f"{len(found)} lines of run {run} in /dev/fd/{writer}\n")
+    assert found[0]["run"]["run_id"] == run
+
+
+def test_a_folder_that_is_not_there_is_no_fault_of_karmans(place: Place) -> None:
+    run = place.waiting()
+    output = place("export", run, "--out", "nowhere/run.jsonl")
+    place("cancel", run)
+
+    assert output.code == 70
+    assert output.err == (
+        "error: nowhere/run.jsonl cannot be written: No such file or directory; check the folder, and the disk\n"
+    )
 
 
 def test_a_run_that_is_none_leaves_no_file(place: Place, empty_folder: Path) -> None:

@@ -117,6 +117,10 @@ def test_completion_proposes_commands() -> None:
     assert proposed.split() == ["run", "runs"]
 
 
+def test_the_version_is_an_option_too() -> None:
+    assert karman("--version") == karman("version")
+
+
 def test_the_version() -> None:
     assert karman("version").out.startswith("karman 0.")
     assert set(karman("version", "--json").document) == {"karman", "python", "platform"}

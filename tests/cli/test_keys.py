@@ -51,6 +51,7 @@ def test_a_key_as_a_document(database: str) -> None:
         (["keys", "create", "ci"], "Missing option '--scope'"),
         (["keys", "rotate", "x", "--overlap", "31d"], "--overlap is at most 30d"),
         (["keys", "list", "--db", "nowhere.db"], "There is no database at nowhere.db"),
+        (["keys", "create", "ci", "--scope", "read", "-n", "a b"], "'a b' is no name of a namespace"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: list[str], message: str) -> None:
@@ -58,6 +59,14 @@ def test_what_cannot_be_done_is_said(arguments: list[str], message: str) -> None
 
     assert output.code == 2
     assert message in output.err
+
+
+@pytest.mark.parametrize("name", ["", " ", "n" * 257])
+def test_a_key_has_a_name(database: str, name: str) -> None:
+    output = karman("keys", "create", name, "--scope", "read", "--db", database)
+
+    assert (output.code, output.out) == (2, "")
+    assert output.err == "error: A key's name has 1 to 256 characters: whose it is, or what it is for.\n"
 
 
 def test_triggers_are_listed_with_their_next_firings(database: str) -> None:

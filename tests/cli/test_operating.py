@@ -127,6 +127,22 @@ def test_a_run_is_run_again_from_a_state(place: Place, empty_folder: Path) -> No
     assert unknown.code == 2
 
 
+def test_inputs_of_a_rerun_are_fitted_to_the_state_that_its_id_names(place: Place) -> None:
+    name = f"twice-{place.kind}"
+    second = "- identifier: two\n  node_name: greet\n  inputs: {name: '${{ one.outputs.result }}'}\n"
+    write(
+        "graph.yaml",
+        f"name: {name}\nnodes:\n- identifier: one\n  node_name: greet\n  next_nodes: [two]\n{second}",
+    )
+    assert place("apply", "graph.yaml", "--yes").code == 0
+    run = place.document("trigger", name, "-i", "name=a", "--wait")["run_id"]
+    again = place("rerun", run, "--from", f"{run}--1", "-i", "name=5", "--wait")
+    unknown = place("rerun", run, "--from", f"{run}--7", "-i", "name=5")
+
+    assert (again.code, again.document) == (0, {"result": "Hello, 5!"}), again.err
+    assert (unknown.code, "can be run again from: one, two" in unknown.err) == (2, True), unknown.err
+
+
 def test_many_runs_are_operated_by_filter(place: Place) -> None:
     tag = f"test=many-{place.kind}"
     runs = [place.waiting("--tag", tag) for _ in range(3)]

@@ -2,12 +2,11 @@
 
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import SLOW, Output, finish, start, wait_for_line, write
+from tests.cli.command_line import SLOW, Output, finish, start, wait_for_line, wait_until, write
 
 
 def began(folder: Path) -> int:
@@ -15,10 +14,7 @@ def began(folder: Path) -> int:
 
 
 def wait_until_began(folder: Path, count: int) -> None:
-    until = time.monotonic() + 30
-    while began(folder) < count:
-        assert time.monotonic() < until, "the nodes did not begin"
-        time.sleep(0.01)
+    wait_until(lambda: began(folder) >= count, "the nodes did not begin")
 
 
 def resume_command(output: Output) -> list[str]:

@@ -1,7 +1,11 @@
 """`karman show`: a run and the tree of its states."""
 
 import re
+from dataclasses import replace
 
+import pytest
+
+from karman_cli.showing import print_lines
 from karman_cli.state_tree import StateTree, branch_path
 from karman_core.engine.views import StateView
 from tests.cli.command_line import SUMS, karman, write
@@ -55,6 +59,16 @@ def test_with_json_run_and_states_are_data() -> None:
     assert shown["run"]["result"] == {"result": 6}
     assert [state["identifier"] for state in shown["states"]].count("each") == 3
     assert shown["states"][0]["width"] == 3
+
+
+def test_what_has_ended_is_not_said_to_run_again(capsys: pytest.CaptureFixture[str]) -> None:
+    tree = StateTree(everything=False)
+    tree.add(replace(state("", 0, "retried", "CANCELLED"), due_ms=60_000))
+    tree.add(replace(state("", 1, "waits", "RETRYING"), due_ms=60_000))
+    print_lines(list(tree.lines()), everything=False, traceback=False)
+
+    cancelled, waits = capsys.readouterr().out.strip().splitlines()
+    assert ("again at" in cancelled, "again at" in waits) == (False, True)
 
 
 def state(

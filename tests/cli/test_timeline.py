@@ -41,6 +41,16 @@ def test_a_run_begins_first_and_ends_last() -> None:
     assert events[-1].text == "SUCCEEDED in 1 ms"
 
 
+def test_a_run_that_waits_for_its_turn_has_not_begun() -> None:
+    queued = replace(RUN, status="QUEUED", queued_for="a slot (of 1 for runs of the graph)")
+
+    (event,) = run_events(queued)
+    assert (event.kind, event.text) == (
+        "run_queued",
+        "queued: sums v1; waits for a slot (of 1 for runs of the graph)",
+    )
+
+
 def test_each_attempt_is_told() -> None:
     failed = replace(STATE, status="FAILED", attempts=(FIRST, SECOND), started_ms=1_010, ended_ms=1_014)
     events = in_order(list(state_events(failed)))

@@ -75,6 +75,25 @@ def test_what_cannot_be_triggered(arguments: list[str], code: str, message: str)
     assert output.document["error"]["message"] == message
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--timeout", "inf"],
+            "Invalid value for '--timeout': Input should be less than or equal to 31622400",
+        ),
+        (["--delay", "1e30"], "Invalid value for '--delay': Input should be less than or equal to 31622400"),
+        (["--idempotency-key", ""], "the key is empty; without the option each call begins a run of its own"),
+        (["-n", "a#keys"], "'a#keys' is no name of a namespace: it starts with a letter"),
+    ],
+)
+def test_options_that_no_run_can_have(arguments: list[str], message: str) -> None:
+    output = karman("trigger", "greeting", "-i", "name=a", *arguments, "--db", "runs.db")
+
+    assert (output.code, output.out) == (2, "")
+    assert message in output.err
+
+
 def test_runs_are_listed_newest_first() -> None:
     output = karman("runs", "--db", "runs.db")
     lines = output.out.splitlines()

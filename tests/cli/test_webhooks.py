@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.cli.command_line import GREETING, finish, karman, start, wait_for_line, write
+from tests.cli.command_line import GREETING, finish, karman, start, wait_for_line, wait_until, write
 from tests.webhooks.receiver import receiving
 
 pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
 
 LOOPBACK = {"KARMAN_WEBHOOK_LOOPBACK": "true"}
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def deliveries(webhook: str) -> list[dict[str, object]]:
@@ -46,7 +37,7 @@ def test_a_run_is_told_of_also_by_a_server_that_comes_later_and_a_receiver_that_
         receiver.received.clear()
         receiver.answers = [500]
         process = start("dev", "greeting.py", "--db", "runs.db", "--no-server", **LOOPBACK)
-        eventually(lambda: deliveries(made["id"])[0]["status"] == "DELIVERED")
+        wait_until(lambda: deliveries(made["id"])[0]["status"] == "DELIVERED")
         process.terminate()
         output = finish(process)
 
@@ -112,6 +103,9 @@ def test_webhooks_are_made_listed_and_deleted(database: str) -> None:
 def test_addresses_that_are_not_public_are_refused(database: str) -> None:
     refused = karman("webhooks", "add", "http://127.0.0.1:8000/", "--db", database)
     assert refused.code == 2
-    assert "must not reach: it is loopback" in refused.err
+    assert refused.err == (
+        "error: The host '127.0.0.1' leads to an address that webhooks must not reach: it is loopback. "
+        "For development, KARMAN_WEBHOOK_LOOPBACK=true lets it.\n"
+    )
     inside = karman("webhooks", "add", "https://169.254.169.254/", "--db", database, env=LOOPBACK)
     assert "must not reach: it is link-local" in inside.err

@@ -21,7 +21,7 @@ def test_it_works_until_it_is_told_to_end() -> None:
     ready = wait_for_line(worker, "ready")
     url = re.search(r"health=(\S+)", ready)
     assert url is not None
-    with urllib.request.urlopen(url[1], timeout=10) as answer:
+    with urllib.request.urlopen(url[1], timeout=60) as answer:
         assert answer.status == 200
     waited = karman("trigger", "greeting", "-i", "name=you", "--wait", "--db", "runs.db", "--json")
     worker.send_signal(signal.SIGTERM)

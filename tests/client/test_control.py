@@ -22,8 +22,9 @@ async def test_one_state_is_looked_at_and_retried(karman: AsyncClient, there: Wo
     assert (state.status, state.attempts[0].error_kind) == ("FAILED", "Oops")
     run = await karman.retry_state(there.failed, state.state_id)
     assert (run.status, run.epoch) == ("RUNNING", 1)
+    assert (await karman.retry_state(there.failed, state.state_id)).epoch == 1
     with pytest.raises(Conflict):
-        await karman.retry_state(there.failed, state.state_id)
+        await karman.retry(there.failed)
     with pytest.raises(NotFound):
         await karman.state(there.failed, f"{there.failed}--9")
 
@@ -36,6 +37,12 @@ async def test_a_rerun(karman: AsyncClient, there: World) -> None:
     assert (run.rerun_of, run.inputs) == (there.failed, {"x": 1})
     other = await karman.rerun(there.failed, f"{there.failed}--0")
     assert (other.created, other.run_id != first.run_id) == (True, True)
+    for begin in (
+        karman.rerun(there.failed, "a", idempotency_key=""),
+        karman.trigger("g", idempotency_key=""),
+    ):
+        with pytest.raises(InvalidRequest, match="idempotency-key"):  # a key that was lost is not none
+            await begin
     with pytest.raises(NotFound):
         await karman.rerun(there.failed, "nobody")
     with pytest.raises(Conflict):
@@ -77,7 +84,7 @@ async def test_a_lease_is_given_back(karman: AsyncClient, there: World) -> None:
     assert (await karman.release(there.state, there.lease)).status == "QUEUED"
     with pytest.raises(Conflict):
         await karman.release(there.state, there.lease)
-    (work,) = await karman.poll(["a"], wait_seconds=5)
+    (work,) = await karman.poll(["a"], wait_seconds=20)
     await karman.cancel(there.run)
     assert (await karman.heartbeat(work.state_id, work.lease)).cancelled
 

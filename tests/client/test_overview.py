@@ -28,7 +28,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def report(karman: AsyncClient, outcome: Any) -> None:
-    (work,) = await karman.poll(["a"], wait_seconds=5)
+    (work,) = await karman.poll(["a"], wait_seconds=20)
     await karman.report(work.state_id, outcome, lease=work.lease)
 
 

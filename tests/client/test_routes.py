@@ -40,7 +40,7 @@ from tests.client.conftest import URL
 
 
 async def leased(karman: AsyncClient) -> Work:
-    (work,) = await karman.poll(["a"], wait_seconds=5)
+    (work,) = await karman.poll(["a"], wait_seconds=20)
     return work
 
 
@@ -154,9 +154,10 @@ async def test_operating_a_run(karman: AsyncClient, api: Api) -> None:
     assert (state.status, state.attempts[0].error_kind) == ("FAILED", "E")
     assert (await karman.states_page(run_id, status="FAILED")).items == (state,)
     assert (await karman.retry(run_id)).status == "RUNNING"
+    assert (await karman.retry(run_id)).epoch == 1
+    assert (await karman.cancel(run_id)).status == "CANCELLED"
     with pytest.raises(Conflict):
         await karman.retry(run_id)
-    assert (await karman.cancel(run_id)).status == "CANCELLED"
 
 
 async def test_work_with_effects(karman: AsyncClient, api: Api) -> None:

@@ -46,6 +46,18 @@ async def test_webhooks_are_made_changed_tried_and_deleted(karman: AsyncClient) 
     assert (await karman.rotate_webhook(made.id, overlap_seconds=0)).overlap_until_ms is None
 
 
+async def test_one_text_is_no_list_of_names(karman: AsyncClient) -> None:
+    with pytest.raises(InvalidInput, match=r"graphs is a text; give a list: graphs=\['orders'\]"):
+        await karman.create_webhook(URL, graphs="orders")
+    with pytest.raises(InvalidInput, match=r"events=\['run.failed'\]"):
+        await karman.create_webhook(URL, events=EventKind.FAILED)
+    made = await karman.create_webhook(URL)
+    with pytest.raises(InvalidInput, match="give a list"):
+        await karman.update_webhook(made.id, graphs="orders")
+    with pytest.raises(InvalidInput, match="give a list"):
+        await karman.update_webhook(made.id, events="run.failed")
+
+
 async def test_the_end_of_a_webhook_and_what_the_audit_says(karman: AsyncClient) -> None:
     made = await karman.create_webhook(URL)
     await karman.rotate_webhook(made.id)

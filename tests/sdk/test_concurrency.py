@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from karman import Concurrency, Graph, InvalidGraph, load_graph, node
@@ -50,3 +52,16 @@ def test_a_limit_that_cannot_be_is_told_with_its_path(concurrency: Concurrency, 
 def test_a_run_in_a_test_has_its_slot() -> None:
     result = run(limited(Concurrency(1, key=CUSTOMER)), {"customer": "acme"}).assert_succeeded()
     assert result.outputs == {"result": "for acme"}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"concurrency": 5}, r"concurrency is a int; give for example concurrency=Concurrency\(5\)"),
+        ({"rate_limit": {"starts": 5}}, r"rate_limit is a dict; give for example rate_limit=RateLimit\("),
+        ({"retry": 3}, r"retry is a int; give for example retry=Retry.exponential\(3\)"),
+    ],
+)
+def test_what_is_no_limit_is_said(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidGraph, match=message):
+        Graph("reports", **option)

@@ -163,7 +163,7 @@ async def test_a_thread_left_behind_cannot_read_any_more() -> None:
             raise
 
     outcome = await aexecute(work)
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 90)
 
     assert isinstance(outcome, Errored)
     assert seen == ["Cancelled"]

@@ -8,6 +8,7 @@ import time
 from karman import Context, node
 from karman._internal.threads import Returned, Threads
 from karman.testing import Errored, Succeeded, aexecute
+from tests.leaping import leap
 from tests.sdk.executions import execution, executor
 
 REQUEST = contextvars.ContextVar("REQUEST", default="none")
@@ -26,16 +27,17 @@ async def test_context_variables_are_copied() -> None:
     assert REQUEST.get() == "from the caller"
 
 
-async def test_no_more_threads_than_allowed_and_waiting_is_not_timed() -> None:
-    lock, now, most = threading.Lock(), 0, 0
+async def test_no_more_threads_than_allowed() -> None:
+    lock, both, now, most = threading.Lock(), threading.Barrier(2, timeout=90), 0, 0
 
-    @node(timeout=0.2)
+    @node
     def work() -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.05)
+        both.wait()
+        time.sleep(0.01)
         with lock:
             now -= 1
 
@@ -46,19 +48,45 @@ async def test_no_more_threads_than_allowed_and_waiting_is_not_timed() -> None:
     assert most == 2
 
 
+async def test_waiting_for_a_thread_is_not_timed() -> None:
+    began, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    @node
+    def hold() -> None:
+        loop.call_soon_threadsafe(began.set)
+        release.wait(90)
+
+    @node(timeout=500)
+    def work() -> None: ...
+
+    runner = executor(hold, work, threads=1)
+    holding = asyncio.create_task(runner.execute(execution("hold")))
+    await began.wait()
+    waiting = asyncio.create_task(runner.execute(execution("work")))
+    await asyncio.sleep(0)
+    assert runner.waits("run-1--0")
+    leap(1_000)
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    release.set()
+
+    assert [await holding, await waiting] == [Succeeded(({},))] * 2
+
+
 async def test_abandoned_threads_do_not_take_the_place_of_others() -> None:
     release = threading.Event()
 
     @node(timeout=0.02)
     def hang() -> None:
-        release.wait(20)
+        release.wait(200)
 
     @node
     def quick() -> None: ...
 
     runner = executor(hang, quick, threads=1)
     outcomes = [await runner.execute(execution("hang")) for _ in range(3)]
-    last = await asyncio.wait_for(runner.execute(execution("quick")), 5)
+    last = await asyncio.wait_for(runner.execute(execution("quick")), 90)
     release.set()
 
     assert [outcome.kind for outcome in outcomes if isinstance(outcome, Errored)] == ["timeout"] * 3
@@ -71,7 +99,7 @@ async def test_threads_are_reused_and_end_when_closed() -> None:
     names = {(await threads.run(threading.get_ident)) for _ in range(5)}
     before = threading.active_count()
     threads.close()
-    for _ in range(500):
+    for _ in range(9_000):
         if threading.active_count() < before:
             break
         await asyncio.sleep(0.01)

@@ -21,6 +21,9 @@ Out = Annotated[
     ),
 ]
 
+_DEVICES = frozenset({Path("/dev"), Path("/dev/fd")})
+"""What is there (/dev/stdout, `>(gzip)`) is written to; a file in its place would be the end of it."""
+
 
 @operating
 def export(session: Session, run: options.RunId, *, out: Out = None) -> None:
@@ -41,6 +44,25 @@ def export(session: Session, run: options.RunId, *, out: Out = None) -> None:
 
 
 async def _to_file(connection: Connection, run: str, out: Path) -> int:
+    """Write the file, or to a device. Raises Unavailable for what cannot be written."""
+    from karman_core.domain.errors import Unavailable
+
+    try:
+        if _is_device(out):
+            with out.open("w", encoding="utf-8") as device:
+                return await _write(connection, run, device)
+        return await _through_another(connection, run, out)
+    except OSError as error:
+        raise Unavailable(
+            f"{out} cannot be written: {error.strerror}; check the folder, and the disk"
+        ) from error
+
+
+def _is_device(out: Path) -> bool:
+    return out.absolute().parent in _DEVICES
+
+
+async def _through_another(connection: Connection, run: str, out: Path) -> int:
     """A file beside it takes its place when it is whole."""
     part = _beside(out)
     try:

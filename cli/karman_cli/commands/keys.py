@@ -64,12 +64,9 @@ def create_key(
 @operating
 def rotate_key(session: Session, key: KeyId, *, overlap: Overlap = "1d") -> None:
     """Give a key another secret, printed this once; clients have the overlap to change."""
-    from karman_cli.values import duration_seconds
-    from karman_core.engine.access import MAX_OVERLAP_SECONDS
+    from karman_cli.values import overlap_seconds
 
-    seconds = duration_seconds(overlap, "--overlap")
-    if seconds > MAX_OVERLAP_SECONDS:
-        raise typer.BadParameter("--overlap is at most 30d")
+    seconds = overlap_seconds(overlap)
     issued = session.run(lambda connection: connection.rotate_key(key, seconds))
     _print_issued(issued, as_json=session.as_json)
 

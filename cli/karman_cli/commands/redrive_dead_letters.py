@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Runtime = Annotated[
     str | None,
-    typer.Argument(metavar="[QUEUE]", help="RUNTIME of the namespace, or NAMESPACE/RUNTIME; or --all."),
+    typer.Argument(metavar="QUEUE", help="RUNTIME of the namespace, or NAMESPACE/RUNTIME; or --all."),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Of all queues of the deployment.")]
 

@@ -34,7 +34,8 @@ def rerun(
 ) -> int:
     """Begin a new run at a state of another, which reuses what came before it; print its id.
 
-    Inputs that are given replace those that the state had; the others stay.
+    Inputs that are given take the place of the trigger's, or for a later state of what the graph gives it; the others
+    stay.
     """
     from karman_cli.rerunning import Request
     from karman_cli.values import pairs, read_object

@@ -14,7 +14,12 @@ from karman_cli.operating import Session, operating
 def skip(
     session: Session,
     run: options.RunId,
-    state: Annotated[str, typer.Argument(metavar="STATE", help="The state's id (`karman show`).")],
+    state: Annotated[
+        str,
+        typer.Argument(
+            metavar="STATE", help="The state's id: `karman show` has those of failed states, with --json all."
+        ),
+    ],
     *,
     output: Annotated[
         list[str] | None,

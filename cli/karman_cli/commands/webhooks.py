@@ -106,12 +106,9 @@ def test_webhook(session: Session, webhook: WebhookId) -> int:
 @operating
 def rotate_webhook(session: Session, webhook: WebhookId, *, overlap: Overlap = "1d") -> None:
     """Give a webhook another secret, printed this once; the receiver has the overlap to change."""
-    from karman_cli.values import duration_seconds
-    from karman_core.engine.webhooks import MAX_OVERLAP_SECONDS
+    from karman_cli.values import overlap_seconds
 
-    seconds = duration_seconds(overlap, "--overlap")
-    if seconds > MAX_OVERLAP_SECONDS:
-        raise typer.BadParameter("--overlap is at most 30d")
+    seconds = overlap_seconds(overlap)
     issued = session.run(lambda connection: connection.rotate_webhook(webhook, seconds))
     _print_issued(issued, as_json=session.as_json)
 

@@ -110,6 +110,10 @@ class Connection(Protocol):
         """States of a run, in the order of their branches."""
         ...
 
+    async def state(self, run_id: str, state_id: str) -> StateView:
+        """One state of a run. Raises NotFound."""
+        ...
+
     async def cancel(self, run_id: str) -> RunView:
         """End a run as CANCELLED."""
         ...

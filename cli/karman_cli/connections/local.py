@@ -139,6 +139,9 @@ class EngineConnection:
             if cursor is None:
                 return
 
+    async def state(self, run_id: str, state_id: str) -> StateView:
+        return await self._engine.get_state(self._namespace, run_id, state_id)
+
     async def cancel(self, run_id: str) -> RunView:
         return await self._operator.cancel(self._namespace, run_id)
 

@@ -120,6 +120,9 @@ class HttpConnection:
         async for state in self._client.states(run_id, status=status, page_size=PAGE):
             yield state
 
+    async def state(self, run_id: str, state_id: str) -> StateView:
+        return await self._client.state(run_id, state_id)
+
     async def cancel(self, run_id: str) -> RunView:
         return await self._client.cancel(run_id)
 
@@ -265,10 +268,10 @@ class HttpConnection:
 
     async def deliveries(self, webhook_id: str, limit: int) -> AsyncIterator[DeliveryView]:
         async for each in self._client.deliveries(webhook_id, page_size=min(limit, PAGE)):
-            if limit <= 0:
-                return
             yield each
             limit -= 1
+            if limit == 0:
+                return
 
     async def retry_delivery(self, webhook_id: str, delivery_id: str) -> DeliveryView:
         return await self._client.retry_delivery(webhook_id, delivery_id)

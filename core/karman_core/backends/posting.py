@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Final
 
-from karman_core.domain.addresses import is_loopback, refusal
+from karman_core.domain.addresses import LOOPBACK, is_loopback, refusal
 from karman_core.domain.errors import InvalidRequest, Problem
 from karman_core.domain.webhooks import Answer, Target, parse_url
 
@@ -141,9 +141,10 @@ class HttpxPoster:
             raise _unusable("unresolved_host", f"The host '{target.host}' does not resolve to an address.")
         refused = next(filter(None, (refusal(each, loopback=self._loopback) for each in found)), None)
         if refused is not None:
+            hint = " For development, KARMAN_WEBHOOK_LOOPBACK=true lets it." if refused == LOOPBACK else ""
             raise _unusable(
                 "refused_address",
-                f"The host '{target.host}' leads to an address that webhooks must not reach: it is {refused}.",
+                f"The host '{target.host}' leads to an address that webhooks must not reach: it is {refused}.{hint}",
             )
         if target.scheme != "https" and not all(map(is_loopback, found)):
             raise _unusable("insecure_url", "A webhook's URL begins with https://.")

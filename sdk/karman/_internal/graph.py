@@ -42,6 +42,11 @@ Uniting: TypeAlias = PlacedNode | Unites | str
 OverlapName = Literal["allow", "skip"]
 
 _NAME = re.compile(NAME_PATTERN)
+_KINDS = {
+    "retry": (RetryPolicy, "Retry.exponential(3)"),
+    "concurrency": (Concurrency, "Concurrency(5)"),
+    "rate_limit": (RateLimit, "RateLimit(100, per=60)"),
+}
 
 
 class Graph:
@@ -110,6 +115,7 @@ class Graph:
                 "required_keys": list(store_required),
             },
         }
+        _check_kinds(retry=retry, concurrency=concurrency, rate_limit=rate_limit)
         if retry is not None:
             self._options["retry_policy"] = retry.model_dump(mode="json")
         if concurrency is not None:
@@ -380,6 +386,13 @@ def _name(name: object, kind: str) -> str:
         f"{name!r:.150} cannot be the {kind} of a {'graph' if kind == 'name' else 'node'}: it begins with a letter or "
         f"'_', goes on with at most 127 letters, digits, '_' and '-', and is not '{RESERVED_IDENTIFIER}'."
     )
+
+
+def _check_kinds(**given: object) -> None:
+    for name, value in given.items():
+        kind, example = _KINDS[name]
+        if not (value is None or isinstance(value, kind)):
+            raise InvalidGraph(f"{name} is a {type(value).__name__}; give for example {name}={example}.")
 
 
 def _several(nodes: PlacedNode | str | Sequence[PlacedNode | str]) -> Sequence[PlacedNode | str]:

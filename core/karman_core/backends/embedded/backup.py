@@ -66,7 +66,9 @@ def back_up(database: Database, target: Path) -> Copied:
     except BaseException as error:
         _clear(unfinished, _beside(target, ".blobs"), _beside(target, ".key"))
         if isinstance(error, OSError):
-            raise Unavailable(f"{target} cannot be written: {error.strerror}; check the disk") from error
+            raise Unavailable(
+                f"{target} cannot be written: {error.strerror}; check the folder, and the disk"
+            ) from error
         raise
     return Copied(target, size + sum(copied), len(copied), missing)
 

@@ -20,6 +20,8 @@ from karman_core.backends.limits import check_blob_name, check_blob_prefix
 from karman_core.domain.errors import NotFound, Unavailable
 from karman_core.ports.system import Entropy
 
+_FOR_ITS_OWNER = 0o700
+
 
 class _Store(Protocol):
     """Where the bytes are."""
@@ -65,7 +67,8 @@ class FileStore:
         """Write the file and rename it into place."""
         path = self._path(name)
         temporary = path.with_name(f"{self._entropy.token()}.tmp")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=_FOR_ITS_OWNER, parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         try:
             with temporary.open("wb") as file:
                 file.write(data)

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from karman_core.backends.embedded import schema
@@ -42,6 +42,9 @@ writes wait for a second; with this 25 ms, at the same throughput."""
 _LOG_BYTES = 64 * 1024 * 1024
 """The log file is cut back to this when it once was longer."""
 
+_FOR_ITS_OWNER = 0o600
+"""A new file is nobody else's to read, and SQLite gives its log the mode of the file."""
+
 
 class Database:
     """Connections to one file, or the one connection of a database in memory."""
@@ -60,6 +63,8 @@ class Database:
         # this one connection, so reading takes the lock as well.
         self._lock = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
+        if not self.in_memory:
+            _make_private(path)
         with translating(path):
             self._writer = self._patiently(self._open_writer)
 
@@ -170,3 +175,9 @@ class Database:
                     raise
             time.sleep(_NAP_SECONDS)
             waited += _NAP_SECONDS
+
+
+def _make_private(path: str) -> None:
+    """Make a file that is not there yet. If that cannot be, SQLite says why, or another process was quicker."""
+    with suppress(OSError, ValueError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _FOR_ITS_OWNER))

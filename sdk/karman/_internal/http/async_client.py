@@ -202,7 +202,7 @@ class AsyncClient(AsyncOverviewMethods, AsyncControlMethods, AsyncWebhookMethods
             wait_timeout, on_progress: as of `wait`.
         """
         options = RunOptions(inputs, store, tags, delay, timeout)
-        key = idempotency_key or self._exchange.entropy.token()
+        key = self._exchange.entropy.token() if idempotency_key is None else idempotency_key
         started = await self._send(self._routes.trigger(name_of(graph), options, key))
         if idempotency_key is None:
             started = replace(started, created=True)  # by a try of this call, if not by the last one
@@ -250,7 +250,10 @@ class AsyncClient(AsyncOverviewMethods, AsyncControlMethods, AsyncWebhookMethods
         return await self._send(self._routes.operate(run_id, "resume"))
 
     async def retry(self, run_id: str) -> RunView:
-        """Run every failed state of a FAILED run again, and what follows from it. Raises NotFound, Conflict."""
+        """Run every failed state of a FAILED run again, and what follows from it; again, while it goes on, is no error.
+
+        Raises NotFound, Conflict.
+        """
         return await self._send(self._routes.operate(run_id, "retry"))
 
     def states(

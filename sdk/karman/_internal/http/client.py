@@ -201,7 +201,7 @@ class Client(OverviewMethods, ControlMethods, WebhookMethods):
             wait_timeout, on_progress: as of `wait`.
         """
         options = RunOptions(inputs, store, tags, delay, timeout)
-        key = idempotency_key or self._exchange.entropy.token()
+        key = self._exchange.entropy.token() if idempotency_key is None else idempotency_key
         started = self._send(self._routes.trigger(name_of(graph), options, key))
         if idempotency_key is None:
             started = replace(started, created=True)  # by a try of this call, if not by the last one
@@ -249,7 +249,10 @@ class Client(OverviewMethods, ControlMethods, WebhookMethods):
         return self._send(self._routes.operate(run_id, "resume"))
 
     def retry(self, run_id: str) -> RunView:
-        """Run every failed state of a FAILED run again, and what follows from it. Raises NotFound, Conflict."""
+        """Run every failed state of a FAILED run again, and what follows from it; again, while it goes on, is no error.
+
+        Raises NotFound, Conflict.
+        """
         return self._send(self._routes.operate(run_id, "retry"))
 
     def states(

@@ -113,7 +113,7 @@ class ControlMethods(ABC):
             Conflict: the run has not come to the state, or only in a group.
             InvalidInput: the inputs do not fit.
         """
-        key = idempotency_key or self._exchange.entropy.token()
+        key = self._exchange.entropy.token() if idempotency_key is None else idempotency_key
         started = self._send(ControlRoutes(self._routes).rerun(run_id, start, inputs, key))
         return replace(started, created=True) if idempotency_key is None else started
 

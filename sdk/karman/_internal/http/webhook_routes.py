@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from karman._internal.http.calls import Call
 from karman._internal.http.results import Page, page_reader, reader
 from karman._internal.http.routes import Routes
+from karman.errors import InvalidInput
 from karman_core.domain.definition import JSON
 from karman_core.engine.webhook_items import DeliveryView, IssuedWebhook, WebhookView
 
@@ -26,9 +27,9 @@ class WebhookRoutes:
         return Call("GET", path, page_reader("webhooks", WebhookView), query={"limit": limit})
 
     def create(self, url: str, events: Sequence[str] | None, graphs: Sequence[str]) -> Call[IssuedWebhook]:
-        body: dict[str, JSON] = {"url": url, "graphs": [*graphs]}
+        body: dict[str, JSON] = {"url": url, "graphs": _names(graphs, "graphs")}
         if events is not None:
-            body["events"] = [str(event) for event in events]
+            body["events"] = _names(events, "events")
         return Call("POST", self.routes.path("webhooks"), reader(IssuedWebhook), body, idempotent=False)
 
     def get(self, webhook_id: str) -> Call[WebhookView]:
@@ -44,8 +45,8 @@ class WebhookRoutes:
     ) -> Call[WebhookView]:
         fields: dict[str, JSON] = {
             "url": url,
-            "events": None if events is None else [str(event) for event in events],
-            "graphs": None if graphs is None else [*graphs],
+            "events": None if events is None else _names(events, "events"),
+            "graphs": None if graphs is None else _names(graphs, "graphs"),
             "enabled": enabled,
         }
         body = {name: value for name, value in fields.items() if value is not None}
@@ -72,3 +73,10 @@ class WebhookRoutes:
     def retry(self, webhook_id: str, delivery_id: str) -> Call[DeliveryView]:
         path = self.routes.path("webhooks", webhook_id, "deliveries", delivery_id, "retry")
         return Call("POST", path, reader(DeliveryView))
+
+
+def _names(given: Sequence[str], what: str) -> list[str]:
+    """As a list. Raises InvalidInput for one text, which is a sequence of its letters."""
+    if isinstance(given, str):
+        raise InvalidInput(f"{what} is a text; give a list: {what}=[{str(given)!r:.100}].")
+    return [str(each) for each in given]
