@@ -51,10 +51,14 @@ pytest: $(PYTHON_STAMP) $(NODE_STAMP) ## Run the tests; fails if tests/domain le
 	$(BIN)/pytest tests/domain $(PYTEST_ARGS) --cov --cov-report=term --cov-fail-under=100
 	$(BIN)/pytest --ignore=tests/domain $(PYTEST_ARGS) $(SELECTION) --durations=10
 
+# Where properties are tested. `make test` draws the same examples each time.
+PROPERTIES = $(addprefix tests/,domain sdk aws cli examples security)
+
 .PHONY: fuzz
-fuzz: $(PYTHON_STAMP) ## Try the API with many more requests than the tests do, other ones each time
+fuzz: $(PYTHON_STAMP) ## Try the API with many more requests, and properties with other examples, each time new ones
 	$(BIN)/python -m tests.api.conformance $(FUZZ_ARGS)
 	KARMAN_FUZZ_EXAMPLES=1000 $(BIN)/pytest tests/api/test_fuzz.py --timeout 3600 $(PYTEST_ARGS)
+	$(BIN)/pytest $(PROPERTIES) --hypothesis-profile explore --timeout 3600 $(PYTEST_ARGS)
 
 .PHONY: simulate
 simulate: $(PYTHON_STAMP) ## Try crashes, duplicates and races: SEEDS histories, every crash point, small ones exhaustively

@@ -22,6 +22,8 @@ from karman_core.engine import Engine
 from karman_core.engine.views import RunView
 from karman_core.ports.queue import Incoming
 from karman_functions.settings import load_settings
+from tests.contract.backends.aws_ports import patient_reads
+from tests.contract.backends.moto import _one_at_a_time
 from tests.emulators import ACCESS_KEY, REGION, SECRET_KEY
 from tests.runtime.lambda_events import sqs_event
 
@@ -101,12 +103,15 @@ def deployed(endpoint: str | None = None, **more: str) -> Iterator[Deployment]:
 
     The process's environment has no credentials and endpoints but those.
     """
+    if endpoint is None:
+        _one_at_a_time()
     name = f"t{SystemEntropy().token()[:12]}"
     environment = environment_of(name, endpoint) | more
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "KARMAN_"))}
     clock, entropy = SystemClock(), SystemEntropy()
     session, settings = shared_session(), load_settings(environment).aws()
-    with patch.dict(os.environ, kept | environment, clear=True), patch("boto3.Session", lambda: session):
+    boto = patch("boto3.Session", lambda: session)
+    with patch.dict(os.environ, kept | environment, clear=True), boto, patient_reads():
         backend = AwsBackend.open(settings, clock=clock, entropy=entropy, session=session)
         made = Deployment(name, environment, backend, Engine(backend, clock=clock, entropy=entropy))
         try:

@@ -1,8 +1,8 @@
 """Emulators of AWS as processes: started at the first use, once a test process, and always ended with it.
 
 `start_dynamodb_local()` and `start_ministack()` return an endpoint; `why_not_dynamodb_local()` and
-`why_not_ministack()` say cheaply why one cannot run here. Both listen on a free port, so test processes that run side
-by side have one each.
+`why_not_ministack()` say cheaply why one cannot run here. Both listen on a port of their own, so test processes
+that run side by side have one each.
 
 An emulator is the child of a small guard process that ends it (by pid) when its own standard input closes. The kernel
 closes it however this process ends, so a run that is killed or times out leaves no Java behind.
@@ -34,7 +34,8 @@ caches the account by key."""
 
 SECRET_KEY = "karman-tests-secret"
 
-_START_SECONDS = 60.0
+_PORTS = range(20_000, 30_000)
+_START_SECONDS = 120.0
 _MINISTACK = """
 import runpy
 from ministack.services import scheduler
@@ -78,7 +79,7 @@ class Emulator:
         if self.guard.stdin is not None:
             self.guard.stdin.close()
         try:
-            self.guard.wait(10)
+            self.guard.wait(30)
         except subprocess.TimeoutExpired:
             self.guard.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -149,9 +150,26 @@ def _for_this_process(emulator: Emulator) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that is free, and that no other process of these tests is given as long as this one lives.
+
+    None of those that the system gives to connections and to whoever takes any: it would be somebody else's by the
+    time that it is listened on.
+    """
+    start = os.getpid() % len(_PORTS)
+    ports: list[int] = [*_PORTS[start:], *_PORTS[:start]]
+    for port in ports:
+        # A sign to those processes: UDP's ports are others than TCP's.
+        token = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            token.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("", port))
+        except OSError:
+            token.close()
+        else:
+            atexit.register(token.close)
+            return port
+    raise RuntimeError(f"no port is free from {_PORTS[0]} to {_PORTS[-1]}")
 
 
 def _begin(

@@ -185,7 +185,7 @@ class Api:
     async def work(self, namespace: str = NS) -> dict[str, Any]:
         """Lease a state of node `a`."""
         polled = await self.call(
-            "POST", f"/v1/namespaces/{namespace}/work/poll", {"nodes": ["a"], "wait_seconds": 5}
+            "POST", f"/v1/namespaces/{namespace}/work/poll", {"nodes": ["a"], "wait_seconds": 20}
         )
         (work,) = polled.body["work"]
         return dict(work)

@@ -155,7 +155,7 @@ async def fan_out(api: Api, namespace: str = NS, branches: int = 2) -> str:
     stored = await api.call("PUT", f"{base}/graphs/fan", {"definition": {"nodes": nodes}})
     assert stored.body["valid"], stored.text
     run = str((await api.call("POST", f"{base}/graphs/fan/runs", {})).body["run_id"])
-    polled = await api.call("POST", f"{base}/work/poll", {"nodes": ["f"], "wait_seconds": 5})
+    polled = await api.call("POST", f"{base}/work/poll", {"nodes": ["f"], "wait_seconds": 20})
     (work,) = polled.body["work"]
     report = {"outputs": [{}] * branches, "lease": work["lease"]}
     assert (await api.call("POST", f"{base}/work/{work['state_id']}/outputs", report)).status == 200

@@ -21,7 +21,7 @@ OPERATIONS = sum(len(item) for item in document()["paths"].values())
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("share", range(1, SHARES + 1))
 def test_answers_are_as_described(share: int) -> None:
     command = ["-m", "tests.api.conformance", "--cases", str(CASES), "--share", f"{share}/{SHARES}"]

@@ -11,6 +11,7 @@ from karman_core.domain.errors import InvalidRequest
 from karman_functions.api import handler as module
 from karman_functions.settings import Settings, load_settings, variable
 from tests.api.client import NS, event
+from tests.contract.backends.moto import _one_at_a_time
 from tests.quiet_logs import logs_put_back
 
 ENVIRONMENT = {
@@ -32,6 +33,7 @@ CREDENTIALS = {
 def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[module.Instance]:
     for name, value in {**ENVIRONMENT, **CREDENTIALS}.items():
         monkeypatch.setenv(name, value)
+    _one_at_a_time()
     with mock_aws(), logs_put_back():
         module.instance.cache_clear()
         made = module.instance()

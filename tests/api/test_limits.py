@@ -1,5 +1,6 @@
 """Rates, sizes, headers, compression, origins."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -190,6 +191,41 @@ async def test_an_answer_that_could_not_be_given_back_is_refused() -> None:
 
     assert (stored.status, stored.code) == (413, "payload_too_large")
     assert (await api.call("GET", "/graphs")).status == 200
+    api.backend.close()
+
+
+@pytest.mark.parametrize("character", ["a", '"', "長", "\N{GRINNING FACE}"])
+async def test_an_answer_is_measured_as_lambda_sends_it(character: str) -> None:
+    """In UTF-8, and as a text in JSON: what has fewer characters than the limit may be too much all the same."""
+    characters = 2_000
+    room = len(
+        json.dumps(json.dumps(character * characters, ensure_ascii=False), ensure_ascii=False).encode()
+    )
+    body = {"definition": {**DEFINITION, "description": character * characters}}
+    for spare, status in ((3_000, 200), (-1, 413)):
+        api = Api(limits=Limits(answer_bytes=room + spare))
+        await api.graph()
+        stored = await api.call("PUT", "/graphs/g", body, headers={"accept-encoding": "identity"})
+        assert stored.status == status
+        api.backend.close()
+
+
+async def test_work_that_an_answer_does_not_hold_is_left_to_the_next_poll() -> None:
+    api = Api(limits=Limits(answer_bytes=9_000))
+    await api.graph()
+    for _ in range(4):
+        started = await api.call("POST", "/graphs/g/runs", {"inputs": {"n": "x" * 3_000}})
+        assert started.status == 201
+    polled: list[Any] = []
+    while len(polled) < 4:
+        body = {"nodes": ["a"], "wait_seconds": 20, "limit": 10}
+        answer = await api.call("POST", "/work/poll", body)
+        assert answer.status == 200
+        assert 1 <= len(answer.body["work"]) <= 2
+        polled += answer.body["work"]
+
+    assert len({each["state_id"] for each in polled}) == 4
+    assert {each["attempt"] for each in polled} == {1}
     api.backend.close()
 
 

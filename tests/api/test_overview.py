@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import urlencode
 
 import pytest
@@ -73,7 +74,7 @@ async def test_statistics(api: Api) -> None:
     assert (none["runs"], none["durations"]) == (0, None)
 
 
-async def test_a_change_answers_who_waits_for_it(api: Api) -> None:
+async def test_a_change_answers_who_waits_for_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     world = await prepare(api)
     path = f"/runs/{world.run}/events"
     now = (await api.call("GET", path)).body
@@ -88,7 +89,9 @@ async def test_a_change_answers_who_waits_for_it(api: Api) -> None:
     assert (then["run"]["status"], then["run"]["result"], then["ended"]) == ("SUCCEEDED", {"x": 1}, True)
     assert then["digest"] != now["digest"]
     known = {"after": then["digest"], "wait_seconds": 20}
-    again = await asyncio.wait_for(api.call("GET", path, query=known), 10)  # nothing comes after the end
+    sleep = AsyncMock(side_effect=AssertionError("nothing comes after the end"))
+    monkeypatch.setattr(api.clock, "sleep", sleep)
+    again = await api.call("GET", path, query=known)
     assert again.body == then
 
 

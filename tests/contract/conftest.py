@@ -28,7 +28,7 @@ from tests.contract.summary import PROPERTY
 WITHOUT_FAULTS = {"embedded_file", "embedded_memory"}
 """Nothing is between these adapters and their service that could fail; test_embedded_only.py makes the file fail."""
 
-MARKERS = {"dynamodb_local": pytest.mark.java}
+MARKERS = {"dynamodb_local": pytest.mark.java, "ministack": pytest.mark.slow}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

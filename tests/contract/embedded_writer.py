@@ -43,7 +43,8 @@ async def write_round(backend: EmbeddedBackend, name: str, number: int) -> None:
 
 
 async def write(path: str, name: str, rounds: int) -> None:
-    backend = EmbeddedBackend.open(path, clock=SystemClock(), entropy=SystemEntropy())
+    # Whoever holds the lock may stand still for long, on a machine that has much to do.
+    backend = EmbeddedBackend.open(path, clock=SystemClock(), entropy=SystemEntropy(), busy_seconds=120)
     await backend.queue.create(QUEUE)
     for number in range(rounds):
         await write_round(backend, name, number)

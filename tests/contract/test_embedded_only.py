@@ -49,6 +49,17 @@ def refusal(path: Path | str) -> KarmanError:
     return refused.value
 
 
+async def test_what_is_made_is_for_its_owner_alone(backend: EmbeddedBackend, path: Path) -> None:
+    await backend.blobs.put("runs/a/1", b"x" * 100)
+    await backend.queue.create(QUEUE)
+
+    made = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert {name: mode & (stat.S_IRWXG | stat.S_IRWXO) for name, mode in made.items()} == dict.fromkeys(
+        made, 0
+    )
+    assert {path.name, f"{path.name}-wal", f"{path.name}.blobs"} <= made.keys()
+
+
 def test_a_file_of_a_newer_karman_is_refused(path: Path) -> None:
     open_backend(path).close()
     connection = sqlite3.connect(path)
@@ -140,7 +151,7 @@ def opened_without_rights(path: Path) -> str:
     )
     script = f"{preload}\n{WRITE_AS_ANOTHER_USER}"
     return subprocess.run(
-        [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True, timeout=100
     ).stdout
 
 

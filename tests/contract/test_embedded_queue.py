@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,7 +132,7 @@ async def test_a_send_wakes_who_waits_at_once(backend: EmbeddedBackend) -> None:
 
     await send(backend, "a", "b", "c")  # the clock stands still: only the send can wake them
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         received = [message.body for messages in await asyncio.gather(*waiting) for message in messages]
     assert sorted(received) == ["a", "b", "c"]
 
@@ -144,14 +145,14 @@ def test_a_send_of_another_thread_wakes_who_waits(backend: EmbeddedBackend) -> N
         receiving = asyncio.create_task(backend.queue.receive(NAME, wait_seconds=20))
         await asyncio.sleep(0.01)
         ready.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             received.extend(message.body for message in await receiving)
 
     thread = threading.Thread(target=lambda: asyncio.run(wait()))
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     asyncio.run(send(backend, "a"))
-    thread.join(10)
+    thread.join(60)
 
     assert received == ["a"]
 
@@ -312,7 +313,8 @@ async def test_the_system_clock_and_entropy() -> None:
     await clock.sleep(0.01)
     tokens = {entropy.token() for _ in range(1000)}
 
-    assert 10 <= clock.now_ms() - before < 5000
+    assert clock.now_ms() - before >= 10
+    assert abs(before / 1000 - time.time()) < 300
     assert len(tokens) == 1000
     assert {len(token) for token in tokens} == {26}
     assert set("".join(tokens)) <= set("0123456789abcdefghijklmnopqrstuvwxyz")

@@ -176,7 +176,10 @@ async def test_processes_that_need_a_key_at_once_share_one(path: Path) -> None:
         for name in names
     ]
     for process in processes:
-        process.communicate("go\n", timeout=30)
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.close()
+    assert [process.wait(100) for process in processes] == [0] * 4
 
     backend = open_backend(path)
     assert await backend.secrets.get(SCOPE, names) == {name: name for name in names}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from karman_core.backends.system import SystemEntropy
 from karman_core.domain.definition import RateLimit
 from karman_core.domain.graph import compile_graph
@@ -20,17 +22,23 @@ from karman_core.engine.services import Services
 from karman_core.engine.settings import EngineSettings
 from karman_core.engine.starts import StartLimits
 from karman_core.ports.table import Table
-from tests.contract.backends import SuiteClock
+from tests.contract.backends.clocks import ManualClock
 from tests.domain.graphs import graph, node
 
 NS, RATE, PROCESSES = "ns", 200.0, 6
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    """On every backend: what is written depends on the time, and how long a service takes does not matter."""
+    return ManualClock()
+
+
 @dataclass(frozen=True)
 class Time:
-    """The suite's clock as the engine sees it."""
+    """The clock as the engine sees it."""
 
-    clock: SuiteClock
+    clock: ManualClock
 
     def now_ms(self) -> int:
         return self.clock.now_ms()
@@ -39,13 +47,13 @@ class Time:
         await self.clock.advance(seconds)
 
 
-def services(table: Table, clock: SuiteClock) -> Services:
+def services(table: Table, clock: ManualClock) -> Services:
     """Of one process."""
     backend = cast("Any", SimpleNamespace(table=table))
     return Services(backend, Time(clock), SystemEntropy(), EngineSettings())
 
 
-async def pacer(table: Table, clock: SuiteClock, rate: float) -> Pacer:
+async def pacer(table: Table, clock: ManualClock, rate: float) -> Pacer:
     """Of one process, which knows its quota."""
     own = services(table, clock)
     quotas = Quotas(own)
@@ -65,7 +73,7 @@ def most_in(times: list[int], window_ms: int) -> int:
     return max(sum(at <= other < at + window_ms for other in times) for at in times)
 
 
-async def test_processes_share_a_line(table: Table, clock: SuiteClock) -> None:
+async def test_processes_share_a_line(table: Table, clock: ManualClock) -> None:
     pacers = [await pacer(table, clock, RATE) for _ in range(PROCESSES)]
 
     times = await tokens(pacers, 100)
@@ -76,7 +84,7 @@ async def test_processes_share_a_line(table: Table, clock: SuiteClock) -> None:
     assert times[-1] - times[0] >= (PROCESSES * 100 / RATE - 0.5) * 1000
 
 
-async def test_what_nobody_took_is_not_saved_up(table: Table, clock: SuiteClock) -> None:
+async def test_what_nobody_took_is_not_saved_up(table: Table, clock: ManualClock) -> None:
     pacers = [await pacer(table, clock, RATE) for _ in range(PROCESSES)]
     await tokens(pacers, 1)
     await clock.advance(1.6)
@@ -88,7 +96,7 @@ async def test_what_nobody_took_is_not_saved_up(table: Table, clock: SuiteClock)
     assert times[-1] - before >= (PROCESSES * 50 / RATE - 0.5) * 1000
 
 
-async def test_a_line_has_an_end(table: Table, clock: SuiteClock) -> None:
+async def test_a_line_has_an_end(table: Table, clock: ManualClock) -> None:
     first, second = [await pacer(table, clock, 1.0) for _ in range(2)]
     asked = await asyncio.gather(*(first.token(NS, "wide", None) for _ in range(200)))
     now = clock.now_ms()
@@ -109,7 +117,7 @@ async def test_a_line_has_an_end(table: Table, clock: SuiteClock) -> None:
     assert small.at_ms <= now + 36_000
 
 
-async def test_starts_that_are_reserved_at_once_keep_to_the_limit(table: Table, clock: SuiteClock) -> None:
+async def test_starts_that_are_reserved_at_once_keep_to_the_limit(table: Table, clock: ManualClock) -> None:
     compiled = compile_graph(graph(node("a"), rate_limit=RateLimit(starts=5, per_seconds=60)))
     now = clock.now_ms()
     headers = [

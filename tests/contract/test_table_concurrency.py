@@ -21,7 +21,7 @@ async def together(work: Callable[[int], Awaitable[None]], writers: int = WRITER
     start = threading.Barrier(writers)
 
     def run(number: int) -> None:
-        start.wait(timeout=30)
+        start.wait(timeout=100)
         asyncio.run(_awaited(work(number)))
 
     def run_all() -> None:
@@ -130,7 +130,7 @@ async def test_transactions_on_one_item(table: Table) -> None:
     done: list[int] = []
 
     async def move(writer: int) -> None:
-        for _ in range(200):
+        while True:
             try:
                 await table.transact(
                     [

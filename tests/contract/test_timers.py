@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from karman_core.ports.queue import Incoming
 from karman_core.ports.timers import Timer, Timers
 from tests.contract.backends import BackendPorts
+from tests.contract.backends.clocks import in_time
 
 NAME = "default/workers"
 
@@ -17,16 +19,14 @@ def timer(ports: BackendPorts, seconds: float, name: str = "timer-1", body: str 
     return Timer(name, ports.clock.now_ms() + round(seconds * 1000), NAME, body)
 
 
-async def arrived(ports: BackendPorts, count: int = 1) -> list[str]:
-    """The bodies of so many messages, or of fewer if they are not there in time."""
+async def arrived(ports: BackendPorts, queue: str = NAME) -> list[str]:
+    """The bodies of the messages that are there, once there is one."""
     assert ports.queue is not None
-    bodies: list[str] = []
     for _ in range(1 + round(ports.timer_slack_seconds / 0.1)):
-        bodies += [message.body for message in await ports.queue.receive(NAME)]
-        if len(bodies) >= count:
-            break
+        if messages := await ports.queue.receive(queue):
+            return sorted(message.body for message in messages)
         await ports.clock.advance(0.1)
-    return sorted(bodies)
+    return []
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +37,20 @@ async def created(ports: BackendPorts) -> None:
 
 async def test_a_timer_sends_its_message_when_its_time_has_come(ports: BackendPorts, timers: Timers) -> None:
     assert ports.queue is not None
-    await timers.set(timer(ports, 1))
+    queue = ports.queue
 
-    assert await ports.queue.receive(NAME) == []
-    await ports.clock.advance(1.2)
+    async def set_one(number: int) -> tuple[str, list[Incoming]]:
+        name = f"{NAME}-{number}"
+        await queue.create(name)
+        await timers.set(replace(timer(ports, 2, name=f"timer-{number}"), queue=name))
+        return name, await queue.receive(name)
 
-    assert await arrived(ports) == ["ring"]
-    assert await ports.queue.receive(NAME) == []
+    name, early = await in_time(ports.clock, 2, set_one)
+    assert early == []
+    await ports.clock.advance(2.2)
+
+    assert await arrived(ports, name) == ["ring"]
+    assert await queue.receive(name) == []
 
 
 async def test_a_time_in_the_past_means_now(ports: BackendPorts, timers: Timers) -> None:
@@ -70,13 +77,23 @@ async def test_a_timer_set_again_after_it_fired_fires_again(ports: BackendPorts,
 
 
 async def test_a_cancelled_timer_does_not_fire(ports: BackendPorts, timers: Timers) -> None:
-    await timers.set(timer(ports, 1))
-    await timers.set(timer(ports, 1, name="timer-2", body="other"))
+    assert ports.queue is not None
+    queue = ports.queue
 
-    await timers.cancel("timer-1")
+    async def set_two(number: int) -> str:
+        name = f"{NAME}-{number}"
+        await queue.create(name)
+        await timers.set(replace(timer(ports, 2, name=f"cancelled-{number}"), queue=name))
+        await timers.set(replace(timer(ports, 2, name=f"other-{number}", body="other"), queue=name))
+        await timers.cancel(f"cancelled-{number}")
+        return name
+
+    name = await in_time(ports.clock, 2, set_two)
+    await ports.clock.advance(2.2)
+
+    assert await arrived(ports, name) == ["other"]
     await ports.clock.advance(1.2)
-
-    assert await arrived(ports, 2) == ["other"]
+    assert await queue.receive(name) == []
 
 
 async def test_cancelling_what_is_not_there(ports: BackendPorts, timers: Timers) -> None:

@@ -16,7 +16,7 @@ from tests.crash.graph import build
 NAMESPACE, RUNTIME = "crash", "workers"
 QUEUE = f"{NAMESPACE}/{RUNTIME}"
 LEASE_SECONDS = 2
-SETTINGS = EngineSettings(lease_seconds=LEASE_SECONDS, direct_branches=5, shard_width=5, crash_limit=20)
+SETTINGS = EngineSettings(lease_seconds=LEASE_SECONDS, direct_branches=5, shard_width=5, crash_limit=1_000)
 
 
 def open_engine(path: Path) -> tuple[EmbeddedBackend, Engine, NodeExecutor]:
@@ -37,7 +37,7 @@ async def work(path: Path) -> None:
         concurrency=6,
         lease_seconds=LEASE_SECONDS,
         grace_seconds=1,
-        max_receives=100,
+        max_receives=1_000,
     )
     await worker.run()
 

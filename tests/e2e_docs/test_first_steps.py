@@ -50,7 +50,7 @@ class Clone:
             },
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=480,
             check=False,
         )
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from examples.api_harvest.server import Settings, serving
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KARMAN = str(Path(sys.executable).with_name("karman"))
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("KARMAN_")}
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.fixture
@@ -51,10 +52,15 @@ def begin(here: Path) -> Iterator[Begin]:
     """Starts `karman` beside the test."""
     begun: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str) -> subprocess.Popen[str]:
+    def begin(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         with (here / "stdout.txt").open("w") as stdout, (here / "stderr.txt").open("w") as stderr:
             process = subprocess.Popen(
-                [KARMAN, *arguments], cwd=here, env=ENVIRONMENT, stdout=stdout, stderr=stderr, text=True
+                [KARMAN, *arguments],
+                cwd=here,
+                env=ENVIRONMENT | variables,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
             )
         begun.append(process)
         return process
@@ -120,14 +126,33 @@ def test_the_agent_waits_for_the_approval_that_another_command_sends(here: Path,
     assert "17 * 23 = 391" in note.read_text()
 
 
+ANSWERED = 2
+"""Pages of the index, before the harvest is killed."""
+
+
 @pytest.mark.slow
 def test_a_harvest_that_was_killed_goes_on_from_its_cursor(here: Path, begin: Begin) -> None:
+    client = here / "my_api_harvest" / "client.py"
+    text = client.read_text(encoding="utf-8")
+    assert "TIMEOUT_SECONDS = 2.0\n" in text  # else a slow machine would be asked twice
+    client.write_text(text.replace("TIMEOUT_SECONDS = 2.0\n", "TIMEOUT_SECONDS = 90.0\n"), encoding="utf-8")
+    killed = threading.Event()
     with serving(Settings(throttled=0, failing=0, slow=0, quiet=True)) as api:
+        fault = api.fault
+
+        def waits_for_the_kill(request: str) -> str | None:
+            found = fault(request)
+            if sum(api.asked.values()) > ANSWERED:
+                killed.wait(SECONDS)
+            return found
+
+        api.fault = waits_for_the_kill  # type: ignore[method-assign]
         options = ["--input", f"base_url={api.url}", "--input", "out=records.jsonl", "--db", "harvest.db"]
-        running = begin("run", "my_api_harvest/harvest.py", *options)
-        wait_until(lambda: sum(api.asked.values()) >= 2)
+        running = begin("run", "my_api_harvest/harvest.py", *options, KARMAN_LEASE_SECONDS="2")
+        wait_until(lambda: sum(api.asked.values()) > ANSWERED)
         running.send_signal(signal.SIGKILL)
         running.wait()
+        killed.set()
         (run,) = json.loads(karman(here, "runs", "--db", "harvest.db", "--json").stdout)["runs"]
 
         done = karman(here, "run", "--resume", run["run_id"], "--db", "harvest.db")

@@ -127,7 +127,7 @@ def test_text_without_spaces_is_cut_anywhere() -> None:
     assert [len(piece.text) for piece in pieces] == [MAX_CHARACTERS, MAX_CHARACTERS, 1]
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "mark", ["<", "[", "*", "`", "_", "![", ":a", "::\n", "#", "\n", "<!--", "<!", "<?", "<a ", " ", "|"]
 )

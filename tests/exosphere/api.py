@@ -55,7 +55,9 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(settings: ExosphereSettings | None = None) -> AsyncIterator[Api]:
+async def serving(
+    settings: ExosphereSettings | None = None, answer_bytes: int | None = None
+) -> AsyncIterator[Api]:
     """An empty database behind the application."""
     clock, entropy = SystemClock(), SystemEntropy()
     backend = EmbeddedBackend.open(MEMORY, clock=clock, entropy=entropy)
@@ -65,7 +67,7 @@ async def serving(settings: ExosphereSettings | None = None) -> AsyncIterator[Ap
         clock=clock,
         entropy=entropy,
         admin_key=KEY,
-        limits=Limits(failures_per_second=None),
+        limits=Limits(failures_per_second=None, answer_bytes=answer_bytes),
         settings=settings,
     )
     transport = httpx.ASGITransport(AsgiAdapter(app))

@@ -37,6 +37,31 @@ async def test_a_wrong_key_is_told_in_exospheres_words(api: Api, key: str | None
         assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid API key"})
 
 
+async def test_an_answer_holds_as_many_states_as_lambda_gives_back() -> None:
+    async with serving(answer_bytes=9_000) as api:
+        await register(api, "Echo")
+        await api.ok("PUT", "/graph/g", graph(node("a", inputs={"text": "initial"})))
+        for _ in range(4):
+            await api.run(inputs={"text": "長" * 1_000})
+        found: set[str] = set()
+        while len(found) < 4:
+            states = (await api.ok("POST", "/states/enqueue", POLL))["states"]
+            assert len(states) <= 2
+            found |= {each["state_id"] for each in states}
+
+
+async def test_an_answer_that_could_not_be_given_back_is_refused() -> None:
+    async with serving(answer_bytes=2_000) as api:
+        for number in range(12):
+            await register(api, f"Node{number}")
+        answer = await api.call("GET", "/nodes/")
+
+        assert (answer.status_code, answer.json()) == (
+            413,
+            {"detail": "The answer is over the limit of 2,000 bytes."},
+        )
+
+
 async def test_the_clients_request_id_comes_back_if_it_is_a_uuid(api: Api) -> None:
     given = str(uuid.uuid4())
     headers = {"x-exosphere-request-id": given}

@@ -190,7 +190,10 @@ def test_the_store_with_required_keys_and_defaults(exosphere: Exosphere) -> None
 
 
 def test_a_delayed_start(exosphere: Exosphere) -> None:
-    run_id = exosphere.begin("delayed", [node("a", "Echo", "x")], trigger={"start_delay": 3_000})
-    row = exosphere.row(run_id)
+    late, soon = (
+        exosphere.begin("delayed", [node("a", "Echo", "x")], trigger={"start_delay": delay_ms})
+        for delay_ms in (3_600_000, 1_000)
+    )
+    assert exosphere.ended(soon)["status"] == "SUCCESS"
+    row = exosphere.row(late)
     assert (row["status"], row["pending_count"]) == ("PENDING", 1)
-    assert exosphere.ended(run_id)["status"] == "SUCCESS"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ def numbers(first: int, width: int, folder: str, ctx: Context) -> list[int]:
 async def double(number: int, folder: str, pause: float, ctx: Context) -> int:
     note(folder, "double", ctx)
     await asyncio.sleep(pause)
+    while Path(folder, "closed").exists():
+        await asyncio.sleep(0.02)
     ctx.store.increment("doubled", 1)
     return 2 * number
 
@@ -64,6 +68,17 @@ def write_module(folder: Path) -> Path:
     path = folder / "faulty.py"
     path.write_text(SOURCE, encoding="utf-8")
     return path
+
+
+@contextmanager
+def closed(folder: Path) -> Iterator[None]:
+    """Within the block, runs of `sums` do not end."""
+    gate = folder / "closed"
+    gate.touch()
+    try:
+        yield
+    finally:
+        gate.unlink()
 
 
 def expected(first: int, width: int = WIDTH) -> int:

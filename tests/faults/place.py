@@ -13,6 +13,7 @@ from karman._internal.execution import NodeExecutor
 from karman._internal.functions import FunctionNode
 from karman_core.backends.system import SystemClock, SystemEntropy
 from karman_core.engine import Engine
+from karman_core.ports.queue import Depth
 from karman_runtime.worker import Worker
 from tests.api.client import NS, Api
 from tests.api.test_bad_requests import everything
@@ -146,8 +147,8 @@ class Place:
         clock, entropy = SystemClock(), SystemEntropy()
         self.executor = NodeExecutor([each.node for each in NODES])
         self.engine = Engine(self.api.backend, clock=clock, entropy=entropy, executor=self.executor)
-        queue = f"{NS}/rt"
-        self.worker = Worker(self.engine, self.api.backend.queue, [queue], clock=clock)
+        self.queue = f"{NS}/rt"
+        self.worker = Worker(self.engine, self.api.backend.queue, [self.queue], clock=clock)
 
     async def prepare(self) -> None:
         await self.engine.register_nodes(NS, self.executor.registered("rt"))
@@ -164,15 +165,23 @@ class Place:
 
     async def ended(self, run_id: str, *, waits: bool = True) -> dict[str, Any]:
         """The run, once it has ended, or waits for a signal."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while True:
                 run = (await self.api.call("GET", f"/runs/{run_id}")).body
                 if run["ended_ms"] is not None or (waits and run["status"] == "WAITING"):
                     return dict(run)
                 await asyncio.sleep(0.005)
 
+    async def quiet(self) -> None:
+        """Return once the worker has nothing to do, and so changes nothing."""
+        async with asyncio.timeout(100):
+            while (depth := await self.api.backend.queue.depth(self.queue)) != Depth(0, 0, 0):
+                assert depth.delayed == 0, depth
+                await asyncio.sleep(0.005)
+
     async def refused(self, sent: dict[str, Any]) -> bool:
         """Whether a request was refused; then for a reason, and nothing has changed."""
+        await self.quiet()
         before = await everything(self.api)
         answer = await self.api.send(sent)
         if answer.status < 400:

@@ -162,6 +162,7 @@ async def test_what_the_engine_is_given_in_this_process_is_checked_too(text: str
     """The command line and nodes call it without a request in between."""
     async with place() as on:
         waiting = (await on.run("ask", "x"))["run_id"]
+        await on.quiet()
         before = await everything(on.api)
         for attempt in (
             lambda: on.engine.trigger(NS, "echo", inputs={"value": text}),

@@ -50,7 +50,7 @@ class Reader:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=60,
+                timeout=120,
                 check=False,
             ).stdout
         self.learn(printed)

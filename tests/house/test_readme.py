@@ -28,7 +28,7 @@ def test_its_first_lines_run_a_graph(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert json.loads(done.stdout) == {"result": "EVERY! RUN! REACHES! ITS! END!"}

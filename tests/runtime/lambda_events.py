@@ -17,7 +17,7 @@ class LambdaContext:
 
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
-    def __init__(self, seconds: float = 60.0) -> None:
+    def __init__(self, seconds: float = 600.0) -> None:
         self._end = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:

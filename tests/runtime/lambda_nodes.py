@@ -15,10 +15,19 @@ from karman import Context, node
 logger = logging.getLogger(__name__)
 
 GATE = "KARMAN_TEST_GATE"
-"""Environment variable with the folder in which `wait_to_be_let_go` makes the file `BEGUN`, and waits for `LET_GO`."""
+"""Environment variable with the folder in which nodes that take long make the file `BEGUN`, and wait for `LET_GO`."""
 
 BEGUN = "begun"
 LET_GO = "let_go"
+
+ENOUGH = threading.Event()
+"""Ends what hangs in a thread, which nobody can stop."""
+
+
+def tell_begun() -> None:
+    """Make the file, where somebody waits for it."""
+    if folder := os.environ.get(GATE):
+        (Path(folder) / BEGUN).touch()
 
 
 @node
@@ -39,13 +48,14 @@ def end_the_process(number: int) -> int:
 
 @node
 async def hang(number: int) -> int:
+    tell_begun()
     await asyncio.Event().wait()
     return number
 
 
 @node
 def hang_in_a_thread(number: int) -> int:
-    threading.Event().wait(20)
+    ENOUGH.wait(200)
     return number
 
 
@@ -56,9 +66,8 @@ async def trace(ctx: Context) -> Any:
 
 @node
 def wait_to_be_let_go(number: int) -> int:
-    folder = Path(os.environ[GATE])
-    (folder / BEGUN).touch()
-    while not (folder / LET_GO).exists():
+    tell_begun()
+    while not Path(os.environ[GATE], LET_GO).exists():
         time.sleep(0.05)
     return number
 

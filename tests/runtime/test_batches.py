@@ -10,7 +10,7 @@ from karman_core.engine import Disposition
 from karman_core.ports.observer import LeaseLost, Observation
 from karman_core.ports.queue import Incoming, Outgoing
 from karman_runtime.batches import SHORTENING_SECONDS, BatchWorker, Times
-from tests.runtime.workers import QUEUE, Bench, Gate, eventually
+from tests.runtime.workers import QUEUE, Bench, Gate, eventually, settled
 
 VISIBILITY = 900
 
@@ -85,7 +85,7 @@ async def test_nothing_is_worked_on_before_the_leases_are_short(bench: Bench) ->
     messages = await received(bench, "a", "b")
     working = asyncio.create_task(run(bench, messages))
     await bench.called("extend", 1)
-    await asyncio.sleep(0.02)
+    await settled()
     assert bench.engine.begun == []
     bench.queue.extend_gate.set()
 
@@ -100,7 +100,8 @@ async def test_a_queue_that_does_not_answer_holds_work_up_for_a_moment_only(
     messages = await received(bench, "a")
     working = asyncio.create_task(run(bench, messages))
     await bench.called("extend", 1)
-    await asyncio.sleep(0.02)
+    await eventually(lambda: bench.clock.sleeps(SHORTENING_SECONDS))
+    await settled()
     assert bench.engine.begun == []
     bench.clock.skip(SHORTENING_SECONDS)
     await bench.ended("a")
@@ -211,7 +212,7 @@ async def test_work_that_cannot_be_given_back_is_left_to_its_lease_in_time(bench
     working = asyncio.create_task(run(bench, await received(bench, "deaf", "short"), within))
     await eventually(lambda: bench.engine.active == 1)
     bench.clock.jump_to(within.cancel_ms)
-    await asyncio.sleep(0.01)
+    await settled()
     assert not working.done()
     bench.clock.jump_to(within.end_ms)
 
@@ -228,7 +229,7 @@ async def test_what_may_kill_its_workers_is_worked_on_last_and_alone(bench: Benc
     fresh = await received(bench, "fresh")
     working = asyncio.create_task(run(bench, [*suspects, *fresh]))
     await eventually(lambda: bench.engine.active == 1)
-    await asyncio.sleep(0.01)
+    await settled()
     assert bench.engine.begun == ["fresh"]
     gate.open()
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from karman_core.domain.errors import Conflict
+from karman_runtime import health
 from karman_runtime.health import ask, report, served
 from karman_runtime.worker import WorkerSnapshot
 from tests.runtime.workers import MovedClock
@@ -47,6 +48,12 @@ def test_what_is_healthy(change: dict[str, Any], now_s: int, *, healthy: bool) -
     said = report(replace(FRESH, **change), 5_000, now_s * 1000, 120.0)
     assert said["healthy"] is healthy
     assert said["queues"] == ("ns/rt",)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks here is in the same process, and may stand still together with it."""
+    monkeypatch.setattr(health, "_REQUEST_SECONDS", 60.0)
 
 
 @asynccontextmanager

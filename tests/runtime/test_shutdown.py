@@ -43,7 +43,7 @@ def start(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             yield process
-            process.wait(30)
+            process.wait(60)
         finally:
             process.kill()
 

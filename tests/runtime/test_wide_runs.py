@@ -6,7 +6,7 @@ import pytest
 
 from bench import local_runs
 
-pytestmark = pytest.mark.slow  # processes, emulators or sheer numbers: seconds a test
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(660)]  # sheer numbers: seconds a test
 
 WORKER_MEMORY_MB = 250
 

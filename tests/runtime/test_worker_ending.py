@@ -6,7 +6,8 @@ import pytest
 
 from karman_core.engine import Disposition
 from karman_core.ports.queue import Incoming, Outgoing
-from tests.runtime.workers import QUEUE, Bench, Gate, eventually
+from karman_runtime.worker import GIVE_BACK_SECONDS
+from tests.runtime.workers import QUEUE, Bench, Gate, eventually, settled
 
 
 async def test_what_is_running_may_finish(bench: Bench) -> None:
@@ -34,7 +35,7 @@ async def test_nothing_is_received_once_it_stops(bench: Bench) -> None:
     running = asyncio.create_task(worker.run())
     await eventually(lambda: bench.engine.active == 1)
     worker.stop()
-    await asyncio.sleep(0)
+    await settled()
     await bench.send("b")
     gate.open()
     await running
@@ -51,7 +52,7 @@ async def test_leases_are_extended_during_the_grace(bench: Bench) -> None:
     running = asyncio.create_task(worker.run())
     await eventually(lambda: bench.engine.active == 1)
     worker.stop()
-    await asyncio.sleep(0)
+    await settled()
     bench.clock.skip(20)
     await bench.called("extend", 1)
     gate.open()
@@ -72,7 +73,7 @@ async def test_after_the_grace_the_engine_gives_the_work_back(bench: Bench) -> N
     running = asyncio.create_task(worker.run())
     await eventually(lambda: bench.engine.active == 1)
     worker.stop()
-    await asyncio.sleep(0.01)
+    await eventually(lambda: bench.clock.sleeps(30))
     bench.clock.skip(31)
     await running
 
@@ -99,9 +100,10 @@ async def test_work_that_ignores_its_cancellation_is_abandoned(
     running = asyncio.create_task(worker.run())
     await eventually(lambda: bench.engine.active == 1)
     worker.stop()
-    for _ in range(2):
-        await asyncio.sleep(0.01)
-        bench.clock.skip(31)
+    await eventually(lambda: bench.clock.sleeps(30))
+    bench.clock.skip(31)
+    await eventually(lambda: bench.clock.sleeps(GIVE_BACK_SECONDS))
+    bench.clock.skip(31)
     await running
     release.set()
     await eventually(lambda: bench.engine.active == 0)
@@ -143,7 +145,8 @@ async def test_an_idle_worker_ends_at_once(bench: Bench) -> None:
     running = asyncio.create_task(worker.run())
     await bench.called("receive", 1)
     worker.stop()
-    await asyncio.wait_for(running, 2)
+    # Nobody skips the time that its receive would wait.
+    await asyncio.wait_for(running, 60)
 
 
 @pytest.mark.parametrize("finishes", [True, False])
@@ -154,7 +157,7 @@ async def test_what_a_receive_gets_after_the_stop_is_given_back(bench: Bench, *,
     running = asyncio.create_task(worker.run())
     await bench.called("receive", 1)
     worker.stop()
-    await asyncio.sleep(0.01)
+    await settled()  # the receiver is cancelled
     bench.queue.receive_gate.set()
     await running
 

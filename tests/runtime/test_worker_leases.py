@@ -29,7 +29,7 @@ async def test_nothing_is_extended_while_nothing_is_in_flight(bench: Bench) -> N
     async with working(worker):
         await bench.called("receive", 1)
         bench.clock.skip(20)
-        await eventually(lambda: worker.snapshot().last_beat_ms == bench.clock.now_ms())
+        await eventually(lambda: worker.snapshot().last_beat_ms is not None)
 
     assert bench.queue.named("extend") == []
 

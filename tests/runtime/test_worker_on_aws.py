@@ -11,6 +11,7 @@ from karman_core.backends.aws import AwsBackend
 from karman_core.backends.aws.schema import create_table
 from karman_runtime.composition import assembled
 from karman_runtime.settings import Settings, load_settings
+from tests.contract.backends.moto import _one_at_a_time
 
 ENVIRONMENT = {
     "KARMAN_BACKEND": "aws",
@@ -34,6 +35,7 @@ async def double(number: int) -> int:
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+    _one_at_a_time()
     with mock_aws():
         yield load_settings(ENVIRONMENT)
 

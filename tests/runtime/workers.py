@@ -23,9 +23,15 @@ async def done(message: Incoming) -> Disposition:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Let others run until the condition holds; the time limit is only for a test that fails."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  what is waited for sets no event
             await asyncio.sleep(0.001)
+
+
+async def settled() -> None:
+    """Let others of this loop run until they wait for something, by turns and not by time."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -113,11 +119,38 @@ class RecordedQueue:
             raise planned.pop(0)
 
 
+LONG_SECONDS = 0.5
+
+
+class BenchClock(SkippingClock):
+    """A long sleep ends when a test skips it, and never because the machine stood still for as long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._long: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= LONG_SECONDS:
+            return await super().sleep(seconds)
+        sleeper = (self.now_ms() + round(seconds * 1000), asyncio.Event())
+        self._sleepers.add(sleeper)
+        self._long.append(seconds)
+        try:
+            await sleeper[1].wait()
+        finally:
+            self._long.remove(seconds)
+            self._sleepers.discard(sleeper)
+
+    def sleeps(self, seconds: float) -> bool:
+        """Whether somebody is in a sleep of this length."""
+        return seconds in self._long
+
+
 class Bench:
     """Everything a worker needs, in one place."""
 
     def __init__(self) -> None:
-        self.clock = SkippingClock()
+        self.clock = BenchClock()
         self.backend = EmbeddedBackend.open(MEMORY, clock=self.clock, entropy=NumberedEntropy())
         self.queue = RecordedQueue(self.backend.queue)
         self.engine = ScriptedEngine()

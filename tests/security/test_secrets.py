@@ -12,6 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ class Server:
     """`karman dev` with everything told that it tells, its answers, and the keys that it gave."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, headers={"x-api-key": ADMIN}, timeout=30)
+        self.http = httpx.Client(base_url=url, headers={"x-api-key": ADMIN}, timeout=120)
         self.answers: list[tuple[str, str]] = []
         self.keys: dict[str, str] = {}
 
@@ -133,16 +134,22 @@ def serving(folder: Path) -> Iterator[Server]:
                 yield server
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def _eventually(look: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         if found := look():
             return found
         time.sleep(0.05)
     raise AssertionError("it did not come")
+
+
+def _ended(server: Server, run_id: str) -> Any:
+    run = server("GET", f"/runs/{run_id}?wait_seconds=20")
+    assert "ended_ms" in run, run
+    return run if run["ended_ms"] is not None else None
 
 
 def plant(server: Server) -> None:
@@ -174,7 +181,8 @@ def use(server: Server) -> list[str]:
     ]
     runs.append(server("POST", "/graphs/choosy/runs", {})["run_id"])
     far = server("POST", "/graphs/far/runs", {})["run_id"]
-    (work,) = server("POST", "/work/poll", {"nodes": ["remote"], "wait_seconds": 20}, given=True)["work"]
+    wanted = {"nodes": ["remote"], "wait_seconds": 20}
+    (work,) = _eventually(lambda: server("POST", "/work/poll", wanted, given=True)["work"])
     assert work["secrets"] == VALUES
     error = {"kind": "Oops", "message": f"{SEEN} {CANARY}", "traceback": f"{PEM!r}", "lease": work["lease"]}
     server("POST", f"/work/{work['state_id']}/error", error)
@@ -186,7 +194,7 @@ def use(server: Server) -> list[str]:
     assert server("GET", f"{path}/secrets", given=True)["secrets"] == VALUES
     server("POST", f"{path}/errored", {"error": f"401 for {CANARY}"})
     for run in runs:
-        ended = server("GET", f"/runs/{run}?wait_seconds=20")
+        ended = _eventually(partial(_ended, server, run))
         assert ended["status"] in {"SUCCEEDED", "FAILED"}, ended
     return [*runs, far]
 

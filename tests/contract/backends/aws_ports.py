@@ -18,6 +18,7 @@ import botocore.endpoint
 from boto3 import Session
 
 from karman_core.backends.aws import AwsBackend, AwsSettings
+from karman_core.backends.aws.clients import _PATIENCE
 from karman_core.backends.aws.names import dead_letter_name
 from karman_core.backends.aws.queue import REASON_ATTRIBUTE
 from karman_core.backends.aws.schema import create_table
@@ -60,6 +61,17 @@ def hasty_retries() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def patient_reads() -> Iterator[None]:
+    """The SDK repeats a call that was not answered in seconds. It may have been carried out, and is then so twice: an
+    emulator that stands still together with its machine would be taken for one that lost it."""
+    patient = {
+        service: usual._replace(connect_seconds=60, read_seconds=100) for service, usual in _PATIENCE.items()
+    }
+    with patch.dict(_PATIENCE, patient):
+        yield
+
+
 @cache
 def session() -> Session:
     """One for all tests: what takes long about a client is to read the service's model, which a session keeps."""
@@ -95,7 +107,7 @@ async def open_aws(name: str, endpoint: str | None, ports: frozenset[str]) -> As
     )
     clock = RealClock()
     faults = InjectedFaults()
-    with clean_environment(), hasty_retries():
+    with clean_environment(), hasty_retries(), patient_reads():
         backend = AwsBackend.open(settings, clock=clock, entropy=SystemEntropy(), session=session())
         try:
             opened = Opened(backend, settings, BackendPorts(name=name, clock=clock))

@@ -6,8 +6,13 @@ import asyncio
 import heapq
 import itertools
 import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from karman_core.backends.system import SystemClock
+from tests.contract.backends import SuiteClock
+
+T = TypeVar("T")
 
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z. Real dates, so that times have as many digits as in production."""
@@ -68,3 +73,16 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 async def _let_others_run() -> None:
     for _ in range(_TURNS):
         await asyncio.sleep(0)
+
+
+async def in_time(clock: SuiteClock, seconds: float, attempt: Callable[[int], Awaitable[T]]) -> T:
+    """What an attempt found within so many seconds, in which something is not yet to happen.
+
+    One that took longer, because the machine stood still, tells nothing: it is made again, under another number.
+    """
+    for number in range(10):
+        began_ms = clock.now_ms()
+        found = await attempt(number)
+        if clock.now_ms() - began_ms < seconds * 1000:
+            return found
+    raise AssertionError(f"no attempt took less than {seconds} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -12,12 +13,14 @@ from typing import Any
 
 from moto import mock_aws
 from moto.core.models import botocore_stubber
+from moto.sqs.models import SQSBackend
 
 from tests.contract.backends import PORT_NAMES, BackendPorts
 from tests.contract.backends.aws_faults import ANSWERED
 from tests.contract.backends.aws_ports import open_aws
 
 PORTS = frozenset(PORT_NAMES)
+_LOOK_SECONDS = 0.02
 
 _RECEIPTS = "every receipt that a message ever had stays good"
 _FIRING = "schedules never fire"
@@ -68,7 +71,7 @@ def _one_at_a_time() -> None:
 
     And botocore asks all who could answer a request, so moto has to be told which ones have been answered.
     """
-    lock = threading.Lock()
+    lock = threading.RLock()
     stubber: Any = botocore_stubber
     carry_out = botocore_stubber.process_request
 
@@ -76,11 +79,25 @@ def _one_at_a_time() -> None:
         if ANSWERED in request.headers:
             return None
         if request.headers.get("X-Amz-Target") == b"AmazonSQS.ReceiveMessage" and may_wait(request):
-            return carry_out(request)  # others send while this one waits
+            return carry_out(request)  # others send while this one waits; `receive` takes the lock
         with lock:
             return carry_out(request)
 
     def may_wait(request: Any) -> bool:
         return bool(json.loads(request.body).get("WaitTimeSeconds"))
 
+    queues: Any = SQSBackend
+    look = queues.receive_message
+
+    def receive(self: Any, queue: str, count: int, seconds: int, *more: Any, **options: Any) -> Any:
+        end = time.monotonic() + seconds
+        while True:
+            with lock:
+                # Else two who look at the same time would both get a message.
+                found = look(self, queue, count, 0, *more, **options)
+            if found or time.monotonic() >= end:
+                return found
+            time.sleep(_LOOK_SECONDS)
+
     stubber.process_request = process_request
+    queues.receive_message = receive
