@@ -92,6 +92,7 @@ def test_a_failed_attempt_is_logged() -> None:
     assert "error=ValueError: a negative number" in line
 
 
+@pytest.mark.slow
 def test_two_processes_with_different_code_share_a_database() -> None:
     write("greeting.py", GREETING)
     write("sums.py", SUMS)

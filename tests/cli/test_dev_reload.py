@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command_line import GREETING, PATIENT, SLOW, finish, karman, wait_for_line, wait_until, write
 from tests.cli.development import ended, ran, served
 
@@ -33,6 +35,7 @@ def test_a_changed_node_is_run_as_it_is_now() -> None:
     assert after == {"result": "Howdy, World!"}
 
 
+@pytest.mark.slow
 def test_a_module_that_it_imports_is_looked_at_too() -> None:
     write("words.py", 'GREETING = "Hello"')
     write("greeting.py", USING)
@@ -68,6 +71,7 @@ def test_what_is_changed_while_the_server_starts_is_a_change() -> None:
     assert after == {"result": "Howdy, World!"}
 
 
+@pytest.mark.slow
 def test_a_package_is_loaded_again_as_a_whole() -> None:
     write("flows/__init__.py", "")
     write("flows/inner/__init__.py", "")
@@ -81,6 +85,7 @@ def test_a_package_is_loaded_again_as_a_whole() -> None:
     assert after == {"result": "Howdy, World!"}
 
 
+@pytest.mark.slow
 def test_new_nodes_and_graphs_are_made_known() -> None:
     write("greeting.py", GREETING)
     more = GREETING + '\n@node\ndef part(name: str) -> str:\n    return f"Bye, {name}!"\n'
@@ -107,6 +112,7 @@ def test_code_that_cannot_be_loaded_leaves_the_old_code_at_work() -> None:
     assert after == {"result": "Howdy, World!"}
 
 
+@pytest.mark.slow
 def test_a_graph_that_is_not_valid_leaves_the_old_one_at_work() -> None:
     write("greeting.py", GREETING)
     wrong = GREETING.replace("name: str", "named: int").replace("{name}", "{named}")
@@ -119,6 +125,7 @@ def test_a_graph_that_is_not_valid_leaves_the_old_one_at_work() -> None:
     assert run["result"] == {"result": "Hello, World!"}
 
 
+@pytest.mark.slow
 def test_a_node_that_runs_is_finished_by_the_code_it_began_with() -> None:
     write("slow.py", SLOW)
     folder = Path("seen").absolute()

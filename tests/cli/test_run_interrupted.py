@@ -85,6 +85,7 @@ def test_a_temporary_run_ends_at_once_and_is_gone(tmp_path: Path) -> None:
     assert list(tmp_path.glob("karman-*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [True, False])
 def test_a_run_whose_process_was_killed_is_gone_on_with(tmp_path: Path, *, named: bool) -> None:
     write("slow.py", SLOW)

@@ -192,6 +192,7 @@ def read_only(tmp_path: Path) -> Callable[[Path], None]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["dev", "{module}"], ["worker", "{module}"], ["runs"], ["trigger", "sums"]]
 )

@@ -185,6 +185,7 @@ async def test_exospheres_routes_refuse_them_too() -> None:
             assert answer.json()["detail"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("show", b"\xff"), ("cancel", b"\xff"), ("runs", "-n", b"\xff"), ("signal", "r1", b"\xff")]
 )
@@ -200,7 +201,8 @@ def test_arguments_that_are_no_text(tmp_path: Path, arguments: tuple[str | bytes
         timeout=60,
     )
     assert done.returncode == 2, done
-    assert b"'\\udcff' is no text in UTF-8" in done.stderr or b"There is no run" in done.stderr
+    said = (b"'\\udcff' is no text in UTF-8", b"'\\udcff' is no name of a namespace", b"There is no run")
+    assert any(each in done.stderr for each in said)
 
 
 @pytest.mark.parametrize(

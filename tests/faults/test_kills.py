@@ -135,13 +135,9 @@ def go_on(stopped: list[tuple[float, Karman]], now: float) -> list[tuple[float, 
     return [(until, worker) for until, worker in stopped if until > now]
 
 
-@pytest.mark.parametrize(
-    ("runs", "rounds"),
-    [
-        (20, 4),
-        pytest.param(200, 40, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("runs", "rounds"), [(20, 4), (200, 40)])
 def test_every_acknowledged_run_ends_right(
     tmp_path: Path, figures: Callable[[str], None], runs: int, rounds: int
 ) -> None:

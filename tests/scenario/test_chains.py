@@ -8,7 +8,6 @@ from karman_core.engine import EngineSettings
 from tests.scenario.harness import node, world
 from tests.scenario.invariants import check
 from tests.scenario.nodes import give, give_inputs
-from tests.selection import with_slow
 
 
 async def test_a_chain_runs_on_one_message() -> None:
@@ -20,7 +19,8 @@ async def test_a_chain_runs_on_one_message() -> None:
         await check(w, run.run_id)
 
 
-@pytest.mark.parametrize("inline", with_slow([7, 100], [7]))
+@pytest.mark.slow
+@pytest.mark.parametrize("inline", [7, 100])
 async def test_a_chain_of_2000_nodes_is_handed_on_every_so_many_states(inline: int) -> None:
     count = 2000
     nodes = [

@@ -98,7 +98,7 @@ async def test_a_crash_at_every_call(name: str) -> None:
             assert await compare(reference, expected, [(number, after)]) == 1
 
 
-@pytest.mark.parametrize("name", with_slow(NAMES, {"nested", "retried", "group", "paused"}))
+@pytest.mark.parametrize("name", with_slow(NAMES, {"nested", "retried", "group", "paused", "waits"}))
 async def test_two_crashes(name: str) -> None:
     reference, rng = REFERENCES[name], random.Random(name)
     expected, first, last = await baseline(reference)
@@ -138,6 +138,7 @@ async def retry_if_failed(w: World, run_id: str) -> None:
         await w.engine.retry(NS, run_id)
 
 
+@pytest.mark.slow
 async def test_a_crash_at_every_call_of_a_run_that_fails_fast_and_is_retried() -> None:
     """What was cancelled depends on the crash; that the run ends, and is told exactly, does not."""
     scripts = {"a": count_to(5), "b": waits_or_fails, "u": give_inputs}

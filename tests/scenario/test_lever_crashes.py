@@ -16,12 +16,12 @@ from tests.scenario.nodes import count_to, give, give_inputs
 from tests.scenario.references import Journal
 from tests.scenario.test_control_crashes import at_every_call, failed_in_two, stubborn
 from tests.scenario.test_purges import gone
-from tests.selection import with_slow
 
 BY = "local:ann"
 
 
-@pytest.mark.parametrize("fail_fast", with_slow([False, True], [True]))
+@pytest.mark.slow
+@pytest.mark.parametrize("fail_fast", [False, True])
 async def test_a_failed_state_of_a_nested_group_is_skipped(*, fail_fast: bool) -> None:
     async def act(w: World, run_id: str) -> None:
         journal = Journal(w)
@@ -101,7 +101,8 @@ async def test_a_run_is_redriven() -> None:
     await at_every_call(prepare, act, 20)
 
 
-@pytest.mark.parametrize("one", with_slow([False, True], [False]))
+@pytest.mark.slow
+@pytest.mark.parametrize("one", [False, True])
 async def test_a_retry_that_died_and_lost_its_queue_is_redriven(*, one: bool) -> None:
     """The run is in its new epoch, and nobody but the table knows which states were to be opened in it."""
 

@@ -59,7 +59,7 @@ async def limit(made: World, rate: float | None) -> None:
 
 
 @pytest.mark.parametrize(("rate", "width"), [(2.0, 20), (40.0, 400), (0.5, 5)])
-@pytest.mark.parametrize("at_once", [1, 10, 300])
+@pytest.mark.parametrize("at_once", with_slow([1, 10, 300], [10, 300]))
 async def test_states_begin_at_the_rate_of_the_quota(rate: float, width: int, at_once: int) -> None:
     made = fan(width)
     watch = Watch(made)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.selection import with_slow
 from tests.simulation.configurations import CONFIGURATIONS
 from tests.simulation.explorer import Explorer
 from tests.simulation.mutations import MUTATIONS
@@ -14,7 +15,9 @@ from tests.simulation.search import Configuration
 QUICK = 250
 
 
-@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "configuration", with_slow(CONFIGURATIONS, CONFIGURATIONS[1::2]), ids=lambda one: one.name
+)
 def test_the_first_states(configuration: Configuration) -> None:
     found = Explorer(replace(configuration, limit=QUICK)).explore()
     assert found.failure is None, "\n".join(found.path)
