@@ -159,6 +159,7 @@ async def test_a_key_that_is_revoked_ends_its_stream(monkeypatch: pytest.MonkeyP
     api.backend.close()
 
 
+@pytest.mark.slow
 async def test_a_stream_waits_where_its_key_has_asked_too_often() -> None:
     slowly = Limits(requests_per_second=1e-6, burst=40, failures_per_second=None)
     api = Api(limits=slowly)

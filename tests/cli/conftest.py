@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.live import PLACES, Live, Place, live
+from tests.selection import with_slow
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def server() -> Iterator[Live]:
         yield running
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=with_slow(PLACES, ["file"]))
 def place(server: Live, request: pytest.FixtureRequest) -> Place:
     """The database file of the server, and the server itself: commands do the same on both."""
     return server.place(request.param)

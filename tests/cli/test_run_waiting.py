@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.cli.command_line import APPROVAL, finish, karman, start, wait_for_line, write
 
 
@@ -33,6 +35,7 @@ def test_it_says_how_to_send_the_signal_and_goes_on_when_it_came() -> None:
     assert output.document == {"answer": {"by": "me"}}
 
 
+@pytest.mark.slow
 def test_a_payload_that_is_no_json_is_text() -> None:
     with waiting_run() as (process, command):
         sent = karman("signal", command[1], "approve", "--payload", "yes please", "--db", "runs.db", "--json")
@@ -42,6 +45,7 @@ def test_a_payload_that_is_no_json_is_text() -> None:
     assert output.document == {"answer": "yes please"}
 
 
+@pytest.mark.slow
 def test_it_can_be_cancelled() -> None:
     with waiting_run() as (process, command):
         cancelled = karman("cancel", command[1], "--db", "runs.db")
@@ -52,6 +56,7 @@ def test_it_can_be_cancelled() -> None:
     assert output.out == ""
 
 
+@pytest.mark.slow
 def test_it_can_be_paused_and_resumed() -> None:
     with waiting_run() as (process, command):
         run = command[1]

@@ -73,6 +73,7 @@ def most_in(times: list[int], window_ms: int) -> int:
     return max(sum(at <= other < at + window_ms for other in times) for at in times)
 
 
+@pytest.mark.slow
 async def test_processes_share_a_line(table: Table, clock: ManualClock) -> None:
     pacers = [await pacer(table, clock, RATE) for _ in range(PROCESSES)]
 

@@ -24,6 +24,7 @@ from tests.emulators import ROOT
 from tests.quiet_logs import logs_put_back
 from tests.runtime import lambda_nodes
 from tests.runtime.lambda_events import LambdaContext, sqs_event
+from tests.selection import with_slow
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -161,7 +162,9 @@ def test_a_message_of_a_later_release_is_left_to_it(
     assert deployment.view(run_id).status == "RUNNING"
 
 
-@pytest.mark.parametrize("node", [lambda_nodes.hang, lambda_nodes.hang_in_a_thread])
+@pytest.mark.parametrize(
+    "node", with_slow([lambda_nodes.hang, lambda_nodes.hang_in_a_thread], [lambda_nodes.hang])
+)
 def test_a_node_that_hangs_is_stopped_before_the_function_is(deployment: Deployment, node: Any) -> None:
     deployment.put(graph_of(node, "hanging", retry=RetryPolicy(max_retries=0)).definition())
     deployment.put(graph_of(lambda_nodes.double, "doubling").definition())

@@ -12,6 +12,7 @@ from tests.scenario.groups import DEEP, group_nodes, group_scripts, run_group, t
 from tests.scenario.harness import World, node, world
 from tests.scenario.invariants import check
 from tests.scenario.nodes import count_to, give, give_inputs, prune
+from tests.selection import with_slow
 
 STRATEGIES = ["ALL_SUCCESS", "ALL_DONE", "ANY_SUCCESS"]
 SHORT = ["".join(endings) for width in (1, 2, 3) for endings in itertools.product("sfp", repeat=width)]
@@ -60,7 +61,7 @@ async def test_wide_groups(strategy: str, width: int) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("width", [4, 5, 16, 17, 21, 65])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", with_slow(range(6), range(2, 6)))
 async def test_deep_join_trees_in_any_order_of_delivery(strategy: str, width: int, seed: int) -> None:
     rng = random.Random(seed)
     weights = {0: (1, 0, 0), 1: (0, 1, 0), 2: (0, 0, 1), 3: (1, 1, 1), 4: (30, 1, 1), 5: (1, 30, 30)}[seed]
