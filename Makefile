@@ -1,7 +1,7 @@
 # Karman's front door. Every target sets itself up: a machine needs Python 3.11+, Node 20+ (for the tests) and make.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist worksteal
 TESTS ?= quick
 BENCH_ARGS ?=
 SEEDS ?= 10000
